@@ -1,0 +1,102 @@
+"""All randomness of the sidecar and of the exporters' samplers: counter-based, so that every draw has an address.
+
+Philox-4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011), vectorised in NumPy. The key is
+the 64-bit seed; the counter is (purpose and block, tick, agent). The same address gives the same number whether it is
+drawn alone or in a batch, on any machine, in any order. The numbers are frozen: `tests/bridge/test_seeds.py` holds
+vectors, and a change of any of them is a breaking change of the contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array32 = npt.NDArray[np.uint32]
+Floats = npt.NDArray[np.float32]
+MAX_SEED = (1 << 64) - 1
+MAX_BLOCKS = 1 << 24
+
+_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_LOW = np.uint64(0xFFFFFFFF)
+_SHIFT = np.uint64(32)
+
+
+class Purpose(IntEnum):
+    """What a draw is for: equal seeds for different purposes give independent numbers."""
+
+    LATENT = 0
+    AVATAR_NOISE = 1
+    ACTION_NORMAL = 2
+    ACTION_GUMBEL = 3
+
+
+def philox(counter: Array32, key: Array32) -> Array32:
+    """Return Philox-4x32-10 of counters uint32[..., 4] under keys uint32[..., 2]; shapes broadcast."""
+    c0, c1, c2, c3 = (counter[..., i].astype(np.uint64) for i in range(4))
+    k0, k1 = (key[..., i].astype(np.uint64) for i in range(2))
+    for _ in range(10):
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c1, c2, c3 = (p1 >> _SHIFT) ^ c1 ^ k0, p1 & _LOW, (p0 >> _SHIFT) ^ c3 ^ k1, p0 & _LOW
+        k0, k1 = (k0 + np.uint64(_WEYL[0])) & _LOW, (k1 + np.uint64(_WEYL[1])) & _LOW
+    return np.stack(np.broadcast_arrays(c0, c1, c2, c3), axis=-1).astype(np.uint32)
+
+
+def latents(seeds: Sequence[int] | npt.NDArray[Any], size: int) -> Floats:
+    """Return standard normal latents float32[len(seeds), size], one row a seed (0 .. 2^64 - 1)."""
+    return _normals(_words(seeds, 0, 0, Purpose.LATENT, size), size)
+
+
+def avatar_noise(seeds: Sequence[int] | npt.NDArray[Any], size: int) -> Floats:
+    """Return the synthesis graph's noise float32[len(seeds), size], standard normal, one row a seed."""
+    return _normals(_words(seeds, 0, 0, Purpose.AVATAR_NOISE, size), size)
+
+
+def action_normals(seed: int, agents: npt.ArrayLike, tick: npt.ArrayLike, width: int) -> Floats:
+    """Return standard normals float32[N, width] for agent ids uint64[N] at a tick (a number or one an agent)."""
+    return _normals(_words([seed], tick, agents, Purpose.ACTION_NORMAL, width), width)
+
+
+def action_gumbels(seed: int, agents: npt.ArrayLike, tick: npt.ArrayLike, width: int) -> Floats:
+    """Return standard Gumbel numbers float32[N, width]: arg-max of logits plus these samples the categorical."""
+    uniform = _uniforms(_words([seed], tick, agents, Purpose.ACTION_GUMBEL, width)).reshape(-1, _blocks(width) * 4)
+    return (-np.log(-np.log(uniform[:, :width]))).astype(np.float32)
+
+
+def _blocks(width: int) -> int:
+    blocks = -(-width // 4)
+    if not 0 < blocks < MAX_BLOCKS:
+        raise ValueError(f"width is {width}, expected 1 .. {4 * MAX_BLOCKS - 4}")
+    return blocks
+
+
+def _words(
+    seeds: Sequence[int] | npt.NDArray[Any], tick: npt.ArrayLike, agents: npt.ArrayLike, purpose: Purpose, width: int
+) -> Array32:
+    """Return random words uint32[N, blocks, 4], where N is the broadcast length of seeds, tick and agents."""
+    seed = np.asarray(seeds, np.uint64).reshape(-1, 1)
+    agent = np.asarray(agents, np.uint64).reshape(-1, 1)
+    ticks = np.asarray(tick, np.uint64).reshape(-1, 1)
+    block = np.arange(_blocks(width), dtype=np.uint64)[None] | np.uint64(purpose << 24)
+    words = (block, ticks & _LOW, agent & _LOW, agent >> _SHIFT)
+    counter = np.stack(np.broadcast_arrays(*words), axis=-1).astype(np.uint32)
+    key = np.stack((seed & _LOW, seed >> _SHIFT), axis=-1).astype(np.uint32)
+    return philox(counter, key)
+
+
+def _uniforms(words: Array32) -> npt.NDArray[np.float64]:
+    """Map words to the open interval (0, 1): the middle of each of 2^32 equal cells."""
+    return (words.astype(np.float64) + 0.5) * 2.0**-32
+
+
+def _normals(words: Array32, width: int) -> Floats:
+    """Box-Muller: each pair of words gives a pair of normals."""
+    uniform = _uniforms(words).reshape(len(words), -1, 2)
+    radius = np.sqrt(-2.0 * np.log(uniform[..., 0]))
+    angle = 2.0 * np.pi * uniform[..., 1]
+    pairs = np.stack((radius * np.cos(angle), radius * np.sin(angle)), axis=-1)
+    return pairs.reshape(len(words), -1)[:, :width].astype(np.float32)
