@@ -1,0 +1,1 @@
+"""Trainers in PyTorch that publish ONNX model bundles for the sidecar."""

@@ -1,0 +1,1 @@
+"""The avatar family: a StyleGAN2 generator of faces and figures."""

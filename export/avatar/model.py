@@ -1,0 +1,214 @@
+"""The StyleGAN2 generator and discriminator (Karras et al. 2020, arXiv:1912.04958)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from export.avatar.layers import EqualConv, EqualLinear, ModulatedConv, Resample, activate, downsample, upsample
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of both networks."""
+
+    image_size: int = 32
+    """Height and width of a picture in pixels: a power of two from 32 to 1024."""
+    latent_size: int = 64
+    """Length of z and of w."""
+    mapping_layers: int = 4
+    """Fully connected layers between z and w."""
+    channel_base: int = 768
+    """Feature maps times resolution: a layer at R x R pixels has channel_base / R maps."""
+    channel_max: int = 96
+    """Upper limit of the feature maps of a layer."""
+    channels: tuple[int, ...] = ()
+    """Feature maps at 4, 8, 16, ... pixels, written out; empty for the rule of channel_base and channel_max."""
+    resample: Resample = "nearest"
+    """How feature maps change size: nearest for pixel art, linear (the paper's filter) for everything else."""
+
+    def __post_init__(self) -> None:
+        size = self.image_size
+        if not 32 <= size <= 1024 or size & (size - 1):
+            raise ValueError(f"image_size is {size}; it must be a power of two from 32 to 1024")
+        if self.channels and len(self.channels) != len(self.resolutions):
+            raise ValueError(f"channels has {len(self.channels)} numbers; it needs one for each of {self.resolutions}")
+
+    @property
+    def resolutions(self) -> list[int]:
+        """Resolutions from 4 up to the image size."""
+        return [2**k for k in range(2, int(math.log2(self.image_size)) + 1)]
+
+    @property
+    def num_layers(self) -> int:
+        """How many layers take a style w: one per convolution and one for the last RGB output."""
+        return 2 * len(self.resolutions)
+
+    @property
+    def noise_size(self) -> int:
+        """Numbers in the noise maps of one picture, all layers together."""
+        return 16 + sum(2 * size * size for size in self.resolutions[1:])
+
+    def channels_at(self, resolution: int) -> int:
+        """Feature maps at a resolution."""
+        if self.channels:
+            return self.channels[int(math.log2(resolution)) - 2]
+        return max(1, min(self.channel_max, self.channel_base // resolution))
+
+
+class Mapping(nn.Module):
+    """Maps z to w and applies style mixing and truncation."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        size = config.latent_size
+        self.layers = nn.ModuleList(EqualLinear(size, size, lr_multiplier=0.01) for _ in range(config.mapping_layers))
+        self.register_buffer("w_mean", torch.zeros(size))
+        self.register_buffer("layer_index", torch.arange(config.num_layers), persistent=False)
+        self.w_mean: Tensor
+        self.layer_index: Tensor
+
+    def to_w(self, z: Tensor) -> Tensor:
+        """Maps z [N, L] to w [N, L]; z counts by its direction only."""
+        w = z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
+        for layer in self.layers:
+            w = activate(layer(w))
+        return w
+
+    def forward(self, z: Tensor, z_mix: Tensor, truncation: Tensor, mix_layer: Tensor) -> Tensor:
+        """Returns w [N, num_layers, L]: layers from mix_layer on take their style from z_mix.
+
+        truncation [N] is 1 for w as it is and 0 for the mean face; mix_layer int64 [N] = num_layers mixes nothing.
+        """
+        w = self.mix(self.to_w(z), self.to_w(z_mix), mix_layer)
+        return self.w_mean + truncation[:, None, None] * (w - self.w_mean)
+
+    def mix(self, w: Tensor, w_mix: Tensor, mix_layer: Tensor) -> Tensor:
+        """Spreads w [N, L] over the layers [N, num_layers, L], with w_mix from mix_layer on."""
+        mixed = self.layer_index[None, :] >= mix_layer[:, None]
+        return torch.where(mixed[:, :, None], w_mix[:, None, :], w[:, None, :])
+
+
+class StyledConv(nn.Module):
+    """Modulated convolution, noise, bias and activation."""
+
+    def __init__(self, in_channels: int, out_channels: int, latent_size: int, up: Resample | None = None) -> None:
+        super().__init__()
+        self.conv = ModulatedConv(in_channels, out_channels, 3, latent_size, up=up)
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
+        y = self.conv(x, w) + self.noise_strength * noise
+        return activate(y + self.bias[None, :, None, None])
+
+
+class ToImage(nn.Module):
+    """A modulated 1x1 convolution to RGB, without demodulation."""
+
+    def __init__(self, in_channels: int, latent_size: int) -> None:
+        super().__init__()
+        self.conv = ModulatedConv(in_channels, 3, 1, latent_size, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(3))
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        return self.conv(x, w) + self.bias[None, :, None, None]
+
+
+class Synthesis(nn.Module):
+    """Draws pictures from styles and noise with the skip architecture: every resolution adds to one RGB sum."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        latent, sizes = config.latent_size, config.resolutions
+        self.constant = nn.Parameter(torch.randn(1, config.channels_at(4), 4, 4))
+        self.convs = nn.ModuleList([StyledConv(config.channels_at(4), config.channels_at(4), latent)])
+        self.to_image = nn.ModuleList([ToImage(config.channels_at(4), latent)])
+        for size in sizes[1:]:
+            inner, outer = config.channels_at(size // 2), config.channels_at(size)
+            self.convs.append(StyledConv(inner, outer, latent, up=config.resample))
+            self.convs.append(StyledConv(outer, outer, latent))
+            self.to_image.append(ToImage(outer, latent))
+
+    def forward(self, w: Tensor, noise: Tensor) -> Tensor:
+        """Takes w [N, num_layers, L] and noise [N, noise_size]; returns RGB [N, 3, H, W], about -1 to 1, unclamped."""
+        maps = self.noise_maps(noise)
+        x = self.convs[0](self.constant.expand(w.shape[0], -1, -1, -1), w[:, 0], maps[0])
+        image = self.to_image[0](x, w[:, 1])
+        for block in range(1, len(self.to_image)):
+            layer = 2 * block - 1
+            x = self.convs[layer](x, w[:, layer], maps[layer])
+            x = self.convs[layer + 1](x, w[:, layer + 1], maps[layer + 1])
+            image = upsample(image, self.config.resample) + self.to_image[block](x, w[:, layer + 2])
+        return image
+
+    def noise_maps(self, noise: Tensor) -> list[Tensor]:
+        """Splits the flat noise into one [N, 1, R, R] map per convolution, in layer order."""
+        sizes = [4] + [size for size in self.config.resolutions[1:] for _ in range(2)]
+        parts = noise.split([size * size for size in sizes], dim=1)
+        return [part.reshape(-1, 1, size, size) for part, size in zip(parts, sizes, strict=True)]
+
+
+class Generator(nn.Module):
+    """Mapping and synthesis together, as they are trained."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.mapping = Mapping(config)
+        self.synthesis = Synthesis(config)
+
+    def forward(self, z: Tensor, z_mix: Tensor, truncation: Tensor, mix_layer: Tensor, noise: Tensor) -> Tensor:
+        return self.synthesis(self.mapping(z, z_mix, truncation, mix_layer), noise)
+
+
+class DiscriminatorBlock(nn.Module):
+    """A residual block that halves the picture."""
+
+    def __init__(self, in_channels: int, out_channels: int, resample: Resample) -> None:
+        super().__init__()
+        self.resample: Resample = resample
+        self.conv0 = EqualConv(in_channels, in_channels, 3)
+        self.conv1 = EqualConv(in_channels, out_channels, 3, down=resample)
+        self.skip = EqualConv(in_channels, out_channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = activate(self.conv1(activate(self.conv0(x))))
+        return (y + self.skip(downsample(x, self.resample))) * math.sqrt(0.5)
+
+
+def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
+    """Appends one feature map that tells how much the pictures of a group differ (Karras et al. 2018)."""
+    batch, channels, height, width = x.shape
+    group = math.gcd(group, batch)
+    y = x.reshape(group, batch // group, channels, height, width)
+    variance = (y - y.mean(dim=0)).square().mean(dim=0)
+    feature = torch.sqrt(variance + 1e-8).mean(dim=(1, 2, 3))
+    return torch.cat([x, feature.repeat(group)[:, None, None, None].expand(-1, 1, height, width)], dim=1)
+
+
+class Discriminator(nn.Module):
+    """The residual discriminator: pictures [N, 3, H, W] to logits [N], high for real."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.from_image = EqualConv(3, config.channels_at(config.image_size), 1)
+        self.blocks = nn.ModuleList(
+            DiscriminatorBlock(config.channels_at(size), config.channels_at(size // 2), config.resample)
+            for size in reversed(config.resolutions[1:])
+        )
+        channels = config.channels_at(4)
+        self.conv = EqualConv(channels + 1, channels, 3)
+        self.dense = EqualLinear(channels * 16, channels)
+        self.logit = EqualLinear(channels, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = activate(self.from_image(image))
+        for block in self.blocks:
+            x = block(x)
+        x = activate(self.conv(minibatch_stddev(x)))
+        return self.logit(activate(self.dense(x.flatten(1))))[:, 0]

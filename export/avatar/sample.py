@@ -1,0 +1,36 @@
+"""Pictures from seeds, equal to what the sidecar gives for the same seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from bridge import seeds as draws
+from export.avatar.model import Generator
+
+DEFAULT_TRUNCATION = 0.7
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """Rounds pictures from [-1, 1] to uint8: floor(clamp((x + 1) * 127.5 + 0.5, 0, 255))."""
+    return np.floor(np.clip((images + 1.0) * 127.5 + 0.5, 0.0, 255.0)).astype(np.uint8)
+
+
+@torch.no_grad()
+def generate(
+    generator: Generator, seeds: Sequence[int], truncation: float = DEFAULT_TRUNCATION, batch: int = 16
+) -> np.ndarray:
+    """Draws one picture for each seed: uint8 [N, 3, H, W]. Latents and noise come from `bridge.seeds`."""
+    config = generator.config
+    device = generator.mapping.w_mean.device
+    pictures = []
+    for start in range(0, len(seeds), batch):
+        part = list(seeds[start : start + batch])
+        z = torch.from_numpy(draws.latents(part, config.latent_size)).to(device)
+        noise = torch.from_numpy(draws.avatar_noise(part, config.noise_size)).to(device)
+        level = torch.full((len(part),), truncation, device=device)
+        unmixed = torch.full((len(part),), config.num_layers, dtype=torch.int64, device=device)
+        pictures.append(generator(z, z, level, unmixed, noise).cpu().numpy())
+    return to_uint8(np.concatenate(pictures))

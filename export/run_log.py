@@ -1,0 +1,64 @@
+"""What a run leaves behind to look at: TensorBoard scalars, sample grids and its configuration as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
+
+
+class RunLog:
+    """Writes into one run folder; a resumed run hides the scalars that come after its checkpoint."""
+
+    def __init__(self, folder: Path, *, resumed_at: int | None = None) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._writer = SummaryWriter(str(folder), purge_step=resumed_at)
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._writer.close()
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Adds one point to each named curve."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def pictures(self, name: str, images: np.ndarray, step: int, *, columns: int, enlarge: int = 1) -> Path:
+        """Saves pictures uint8 [N, 3, H, W] as one grid, in TensorBoard and as `<name>-<step>.png`."""
+        grid = picture_grid(images, columns)
+        self._writer.add_image(name, grid, step, dataformats="HWC")
+        path = self.folder / f"{name}-{step:09d}.png"
+        save_picture(grid, path, enlarge=enlarge)
+        return path
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Writes `config.json` of a run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+
+
+def picture_grid(images: np.ndarray, columns: int) -> np.ndarray:
+    """Lays pictures uint8 [N, 3, H, W] out row by row: uint8 [rows * H, columns * W, 3]; free cells are white."""
+    count, channels, height, width = images.shape
+    rows = -(-count // columns)
+    cells = np.full((rows * columns, channels, height, width), 255, np.uint8)
+    cells[:count] = images
+    grid = cells.reshape(rows, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
+    return np.ascontiguousarray(grid.reshape(rows * height, columns * width, channels))
+
+
+def save_picture(picture: np.ndarray, path: Path, *, enlarge: int = 1) -> None:
+    """Saves uint8 [H, W, 3] as a file, each pixel as a square of `enlarge` pixels."""
+    image = Image.fromarray(picture)
+    image.resize((image.width * enlarge, image.height * enlarge), Image.Resampling.NEAREST).save(path)
