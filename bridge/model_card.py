@@ -41,7 +41,10 @@ class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GraphCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One ONNX file of the bundle, its hash, its tensors, and the parity error measured when it was published."""
+    """One ONNX file of the bundle, its hash, its tensors, and the parity error measured when it was published.
+
+    `external_files` maps each external-data file of the graph (beside it in the bundle) to its SHA-256.
+    """
 
     name: str
     file: str
@@ -51,6 +54,7 @@ class GraphCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outputs: list[TensorSpec]
     parity_error: float
     parity_batches: list[int]
+    external_files: dict[str, str] = {}
 
 
 class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,0 +1,176 @@
+"""Many requests, one ONNX Runtime run, many answers: the dynamic batcher in front of every session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.errors import ResourceExhausted
+
+Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
+RETRY_SECONDS = 0.05
+
+
+class Runs(Protocol):
+    """What the batcher needs of a session."""
+
+    def run(self, feeds: Mapping[str, Array]) -> Arrays:
+        """Run the graph once."""
+
+    def inline(self, rows: int) -> bool:
+        """Return whether a batch may run on the event loop."""
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """How requests are put together."""
+
+    max_batch: int
+    """Rows in one ONNX Runtime run at the most; a larger request is run in parts."""
+    max_wait_s: float = 0.0
+    """Seconds that the first request of a batch waits for others; 0 takes only those that are already there."""
+    capacity: int = 256
+    """Requests that may wait; one more is answered with RESOURCE_EXHAUSTED at once."""
+
+
+@dataclass
+class _Request:
+    feeds: Mapping[str, Array]
+    rows: int
+    key: tuple[Any, ...]
+    answer: asyncio.Future[Arrays]
+
+
+class Batcher:
+    """Queues requests for one session and runs those of equal shape together, one run at a time.
+
+    An answer equals the unbatched one within the parity tolerance. A request whose caller is gone (cancelled, or past its
+    deadline) leaves the queue and is not run. An exception of the session reaches every request of that run alone.
+    """
+
+    def __init__(self, session: Runs, limits: BatchLimits, executor: Executor) -> None:
+        self._session = session
+        self._limits = limits
+        self._executor = executor
+        self._queue: deque[_Request] = deque()
+        self._arrived = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+        self.batch_sizes: deque[int] = deque(maxlen=1024)
+
+    async def run(self, feeds: Mapping[str, Array]) -> Arrays:
+        """Run arrays [rows, ...] (rows at least 1, equal for all) and return the outputs [rows, ...].
+
+        Raises `ResourceExhausted` with a retry delay when the queue is full.
+        """
+        rows = len(next(iter(feeds.values())))
+        limit = self._limits.max_batch
+        if rows > limit:
+            cuts = range(0, rows, limit)
+            parts = [await self.run({name: a[i : i + limit] for name, a in feeds.items()}) for i in cuts]
+            return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        if self._worker is None and not self._limits.max_wait_s and self._session.inline(rows):
+            self.batch_sizes.append(rows)
+            return self._session.run(feeds)
+        return await self._enqueue(feeds, rows)
+
+    async def _enqueue(self, feeds: Mapping[str, Array], rows: int) -> Arrays:
+        if len(self._queue) >= self._limits.capacity:
+            message = f"{len(self._queue)} requests wait for this model already; try again or raise --queue-capacity"
+            raise ResourceExhausted(message, retry_s=RETRY_SECONDS)
+        key = tuple((name, array.dtype.str, array.shape[1:]) for name, array in sorted(feeds.items()))
+        request = _Request(feeds, rows, key, asyncio.get_running_loop().create_future())
+        self._queue.append(request)
+        self._arrived.set()
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        try:
+            return await request.answer
+        finally:
+            if not request.answer.done() or request.answer.cancelled():
+                self._forget(request)
+
+    def _forget(self, request: _Request) -> None:
+        if request in self._queue:
+            self._queue.remove(request)
+
+    async def _work(self) -> None:
+        """Run batches until the queue is empty."""
+        try:
+            while self._queue:
+                await self._gather()
+                batch = self._take()
+                if batch:
+                    await self._run(batch)
+        finally:
+            self._worker = None
+
+    async def _gather(self) -> None:
+        """Wait until the first request's time is up, a batch is full, or the queue is."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._limits.max_wait_s
+        while self._queue and sum(request.rows for request in self._queue) < self._limits.max_batch:
+            self._arrived.clear()
+            left = end - loop.time()
+            if left <= 0 or len(self._queue) >= self._limits.capacity:
+                return
+            try:
+                await asyncio.wait_for(self._arrived.wait(), left)
+            except TimeoutError:
+                return
+
+    def _take(self) -> list[_Request]:
+        """Take the requests from the front that fit into one run with the first."""
+        batch: list[_Request] = []
+        rows = 0
+        while self._queue:
+            request = self._queue[0]
+            if batch and (request.key != batch[0].key or rows + request.rows > self._limits.max_batch):
+                break
+            self._queue.popleft()
+            if not request.answer.done():
+                batch.append(request)
+                rows += request.rows
+        return batch
+
+    async def _run(self, batch: list[_Request]) -> None:
+        rows = sum(request.rows for request in batch)
+        self.batch_sizes.append(rows)
+        try:
+            feeds = batch[0].feeds if len(batch) == 1 else _concatenate(batch)
+            if self._session.inline(rows):
+                outputs = self._session.run(feeds)
+            else:
+                loop = asyncio.get_running_loop()
+                outputs = await loop.run_in_executor(self._executor, self._session.run, feeds)
+        except BaseException as error:
+            _fail(batch, error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        start = 0
+        for request in batch:
+            if not request.answer.done():
+                part = {name: array[start : start + request.rows] for name, array in outputs.items()}
+                request.answer.set_result(part)
+            start += request.rows
+
+
+def _concatenate(batch: list[_Request]) -> Arrays:
+    return {name: np.concatenate([request.feeds[name] for request in batch]) for name in batch[0].feeds}
+
+
+def _fail(batch: list[_Request], error: BaseException) -> None:
+    for request in batch:
+        if not request.answer.done():
+            if isinstance(error, Exception):
+                request.answer.set_exception(error)
+            else:
+                request.answer.cancel()

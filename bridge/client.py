@@ -1,0 +1,203 @@
+"""A typed Python client of the sidecar, over gRPC.
+
+`Client` is synchronous: one channel, arrays in, arrays out. Errors arrive as `ClientError` with the code, the message and
+the path of the field at fault.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+from google.rpc.error_details_pb2 import BadRequest
+from google.rpc.status_pb2 import Status
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from bridge import tensors
+from bridge.rpc import DETAILS_KEY
+from bridge.v1 import asset_pb2, avatar_service_pb2, model_service_pb2, npc_service_pb2
+from bridge.v1.avatar_service_pb2_grpc import AvatarServiceStub
+from bridge.v1.model_service_pb2_grpc import ModelServiceStub
+from bridge.v1.npc_service_pb2_grpc import NpcServiceStub
+
+Array = npt.NDArray[Any]
+
+
+class ClientError(RuntimeError):
+    """A call that failed: gRPC's status code, the sidecar's message, and the path of the field at fault or empty."""
+
+    def __init__(self, code: grpc.StatusCode, message: str, field: str) -> None:
+        super().__init__(f"{code.name}: {message}")
+        self.code = code
+        self.message = message
+        self.field = field
+
+
+@dataclass(frozen=True)
+class Group:
+    """Agents that share a policy, as `choose_actions` takes them: arrays have one row an agent."""
+
+    model: str
+    agents: Sequence[int]
+    observations: Mapping[str, Array]
+    name: str = ""
+    version: int = 0
+    episode_starts: Sequence[bool] = ()
+    action_mask: Array | None = None
+    seeded: bool = False
+
+
+@dataclass(frozen=True)
+class GroupAnswer:
+    """Actions by name [N, ...], and for each agent its status and source as the contract's enum numbers."""
+
+    actions: dict[str, Array]
+    statuses: list[int]
+    sources: list[int]
+    failures: dict[int, str]
+    model: str
+    version: int
+    provider: str
+
+
+class Client:
+    """A connection to a sidecar; `with Client("127.0.0.1:50051") as client` closes it at the end."""
+
+    def __init__(self, address: str, *, timeout: float = 30.0) -> None:
+        self.channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
+        self._timeout = timeout
+        self._models = ModelServiceStub(self.channel)  # type: ignore[no-untyped-call]
+        self._avatars = AvatarServiceStub(self.channel)  # type: ignore[no-untyped-call]
+        self._npcs = NpcServiceStub(self.channel)  # type: ignore[no-untyped-call]
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.channel.close()
+
+    def wait_until_serving(self, timeout: float = 30.0) -> None:
+        """Return when the sidecar's health is SERVING; `TimeoutError` if that takes longer than `timeout` seconds."""
+        stub = health_pb2_grpc.HealthStub(self.channel)
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            try:
+                answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=1.0)
+                if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                    return
+            except grpc.RpcError:
+                pass
+            time.sleep(0.05)
+        raise TimeoutError(f"the sidecar is not serving after {timeout:g} s; its log says why")
+
+    def models(self) -> list[model_service_pb2.Model]:
+        """List every bundle of the sidecar."""
+        answer = self._call(self._models.ListModels, model_service_pb2.ListModelsRequest())
+        return list(answer.models)
+
+    def model(self, name: str, version: int = 0) -> model_service_pb2.GetModelResponse:
+        """Describe one bundle; version 0 is the latest."""
+        selector = model_service_pb2.ModelSelector(name=name, version=version)
+        response: model_service_pb2.GetModelResponse = self._call(
+            self._models.GetModel, model_service_pb2.GetModelRequest(model=selector)
+        )
+        return response
+
+    def generate_avatars(
+        self, model: str, spec: avatar_service_pb2.AvatarSpec, version: int = 0
+    ) -> avatar_service_pb2.GenerateAvatarsResponse:
+        """Generate avatars in one message."""
+        selector = model_service_pb2.ModelSelector(name=model, version=version)
+        request = avatar_service_pb2.GenerateAvatarsRequest(model=selector, spec=spec)
+        response: avatar_service_pb2.GenerateAvatarsResponse = self._call(self._avatars.GenerateAvatars, request)
+        return response
+
+    def stream_avatars(
+        self, model: str, spec: avatar_service_pb2.AvatarSpec, version: int = 0
+    ) -> Iterator[avatar_service_pb2.Avatar]:
+        """Generate avatars one after another, of any size; each is put together from its chunks."""
+        selector = model_service_pb2.ModelSelector(name=model, version=version)
+        request = avatar_service_pb2.StreamAvatarsRequest(model=selector, spec=spec)
+        parts: list[bytes] = []
+        try:
+            for message in self._avatars.StreamAvatars(request, timeout=self._timeout):
+                parts.append(message.avatar.image.data)
+                if message.chunk_index + 1 == message.chunk_count:
+                    message.avatar.image.data = b"".join(parts)
+                    parts = []
+                    yield message.avatar
+        except grpc.RpcError as error:
+            raise client_error(error) from error
+
+    def choose_actions(self, groups: Sequence[Group], *, session: str = "", tick: int = 0, seed: int = 0) -> list[GroupAnswer]:
+        """Choose the actions of all agents of a tick."""
+        messages = [_group(group) for group in groups]
+        request = npc_service_pb2.ChooseActionsRequest(session_id=session, groups=messages, tick=tick, seed=seed)
+        answer = self._call(self._npcs.ChooseActions, request)
+        return [_group_answer(group) for group in answer.groups]
+
+    def end_session(self, session: str) -> bool:
+        """End a session; return whether the sidecar kept anything for it."""
+        answer = self._call(self._npcs.EndSession, npc_service_pb2.EndSessionRequest(session_id=session))
+        return bool(answer.existed)
+
+    def _call(self, method: Any, request: Any) -> Any:
+        try:
+            return method(request, timeout=self._timeout)
+        except grpc.RpcError as error:
+            raise client_error(error) from error
+
+
+def client_error(error: grpc.RpcError) -> ClientError:
+    """Return the sidecar's error in a failed call, with the field path out of its google.rpc details."""
+    call: Any = error
+    fields = []
+    for key, value in call.trailing_metadata() or ():
+        if key == DETAILS_KEY:
+            for detail in Status.FromString(value).details:
+                bad_request = BadRequest()
+                if detail.Unpack(bad_request):
+                    fields += [violation.field for violation in bad_request.field_violations]
+    return ClientError(call.code(), call.details() or "", fields[0] if fields else "")
+
+
+def rgba(image: asset_pb2.Image) -> npt.NDArray[np.uint8]:
+    """Return the full size of an RGBA8 image as uint8[height, width, 4], rows as they were sent."""
+    count = image.width_px * image.height_px * 4
+    return np.frombuffer(image.data, np.uint8, count).reshape(image.height_px, image.width_px, 4)
+
+
+def _group(group: Group) -> npc_service_pb2.PolicyGroup:
+    sampling = npc_service_pb2.SAMPLING_SEEDED if group.seeded else npc_service_pb2.SAMPLING_DETERMINISTIC
+    mask = None if group.action_mask is None else tensors.from_array(group.action_mask)
+    return npc_service_pb2.PolicyGroup(
+        name=group.name,
+        model=model_service_pb2.ModelSelector(name=group.model, version=group.version),
+        agent_ids=group.agents,
+        observations=tensors.from_arrays(group.observations),
+        episode_starts=group.episode_starts,
+        action_mask=mask,
+        sampling=sampling,
+    )
+
+
+def _group_answer(group: npc_service_pb2.GroupActions) -> GroupAnswer:
+    return GroupAnswer(
+        actions={a.name: tensors.to_array(a.tensor, f"actions.{a.name}") for a in group.actions},
+        statuses=list(group.statuses),
+        sources=list(group.sources),
+        failures={failure.agent_id: failure.message for failure in group.failures},
+        model=group.model.name,
+        version=group.model.version,
+        provider=group.model.provider,
+    )

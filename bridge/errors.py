@@ -1,0 +1,98 @@
+"""The errors of the sidecar and the one place that turns them into gRPC status.
+
+    ServiceError
+    +-- InvalidArgument      the request is wrong by itself; `field` is the path of what is wrong
+    +-- NotFound             a name or a version that is not there
+    +-- FailedPrecondition   the request is right, but the sidecar is not in a state to answer it
+    +-- ResourceExhausted    a limit is reached; `retry_s` says when to try again, if that helps
+    +-- Unavailable          the sidecar starts or stops; try again
+
+Services raise these; `to_status` maps them, and everything unexpected, to `google.rpc.Status` with ErrorInfo,
+BadRequest and RetryInfo details (AIP-193). What an unexpected exception says goes to the log, never to a client.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import ClassVar
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+DOMAIN = "metabridge"
+log = logging.getLogger("metabridge")
+
+
+class ServiceError(Exception):
+    """An error that a caller sees; `field` is the path of the request's field at fault, or empty."""
+
+    code: ClassVar[grpc.StatusCode]
+
+    def __init__(self, message: str, *, field: str = "", retry_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.retry_s = retry_s
+
+
+class InvalidArgument(ServiceError):
+    """The request is wrong by itself."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class NotFound(ServiceError):
+    """A name or a version that is not there."""
+
+    code = grpc.StatusCode.NOT_FOUND
+
+
+class FailedPrecondition(ServiceError):
+    """The request is right, but the sidecar is not in a state to answer it."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class ResourceExhausted(ServiceError):
+    """A limit is reached."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class Unavailable(ServiceError):
+    """The sidecar starts or stops."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+
+
+def to_status(error: Exception, method: str) -> tuple[grpc.StatusCode, Status]:
+    """Return the code and the status message, with details, for an exception that ended `method`."""
+    if not isinstance(error, ServiceError):
+        log.error("%s failed", method, exc_info=error)
+        message = f"{method} failed inside the sidecar; its log says why"
+        info = ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata={"method": method})
+        return grpc.StatusCode.INTERNAL, _status(grpc.StatusCode.INTERNAL, message, [info])
+    details: list[Message] = [ErrorInfo(reason=error.code.name, domain=DOMAIN, metadata={"method": method})]
+    message = error.message
+    if error.field:
+        violation = BadRequest.FieldViolation(field=error.field, description=error.message)
+        details.append(BadRequest(field_violations=[violation]))
+        message = f"{error.field}: {error.message}"
+    if error.retry_s is not None:
+        delay = Duration()
+        delay.FromMilliseconds(round(error.retry_s * 1000))
+        details.append(RetryInfo(retry_delay=delay))
+    return error.code, _status(error.code, message, details)
+
+
+def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> Status:
+    packed = []
+    for detail in details:
+        packed.append(Any())
+        packed[-1].Pack(detail)
+    number: int = code.value[0]
+    return Status(code=number, message=message, details=packed)

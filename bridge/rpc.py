@@ -1,0 +1,75 @@
+"""The gRPC edge: one wrapper around every method parses the request and maps every exception to a status.
+
+Services are plain classes (request in, response out), so that the same object serves HTTP/2 here and HTTP/1.1 in `web.py`.
+The request's bytes are parsed inside the wrapper, because gRPC for Python answers a deserialiser that raises with INTERNAL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from bridge.errors import InvalidArgument, to_status
+
+DETAILS_KEY = "grpc-status-details-bin"
+
+
+def generic_handler(descriptor: ServiceDescriptor, service: object) -> grpc.GenericRpcHandler:
+    """Return the handler that serves every method of `descriptor` with the equally named method of `service`."""
+    handlers = {method.name: _method_handler(method, getattr(service, method.name)) for method in descriptor.methods}
+    return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
+
+
+def parse(data: bytes, method: MethodDescriptor) -> Any:
+    """Parse a request; `InvalidArgument` says that the bytes are not the message that was expected."""
+    try:
+        return GetMessageClass(method.input_type).FromString(data)
+    except DecodeError as error:
+        message = f"{len(data)} bytes are not a {method.input_type.full_name}; check that both sides use the same contract"
+        raise InvalidArgument(message) from error
+
+
+def _method_handler(method: MethodDescriptor, function: Callable[..., Any]) -> grpc.RpcMethodHandler:
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(_stream(method, function), None, _serialise)
+    return grpc.unary_unary_rpc_method_handler(_unary(method, function), None, _serialise)
+
+
+def _serialise(message: Message) -> bytes:
+    data: bytes = message.SerializeToString()
+    return data
+
+
+def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]]) -> Callable[..., Any]:
+    async def unary(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
+        try:
+            return await function(parse(data, method))
+        except Exception as error:
+            await _abort(error, method, context)
+            raise  # not reached: abort raises
+
+    return unary
+
+
+def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]]) -> Callable[..., Any]:
+    async def stream(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Message]:
+        try:
+            async for message in function(parse(data, method)):
+                yield message
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            await _abort(error, method, context)
+
+    return stream
+
+
+async def _abort(error: Exception, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    code, status = to_status(error, method.full_name)
+    await context.abort(code, status.message, trailing_metadata=((DETAILS_KEY, status.SerializeToString()),))

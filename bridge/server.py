@@ -1,0 +1,209 @@
+"""The sidecar: registry, services and both ports in one event loop, from start to graceful stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import logging
+import os
+import signal
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any
+
+import grpc
+import onnxruntime
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from bridge.config import ServeConfig
+from bridge.game_sessions import GameSessions
+from bridge.registry import LoadOptions, Registry
+from bridge.rpc import generic_handler
+from bridge.services import family_modules
+from bridge.services import model as model_service
+from bridge.session import choose_providers
+from bridge.web import WebServer, web_server
+
+log = logging.getLogger("metabridge")
+
+
+class StartError(RuntimeError):
+    """The sidecar cannot start as it was told to; the message says what to do."""
+
+
+class Sidecar:
+    """A running sidecar: `async with Sidecar(config) as sidecar` serves until the block ends.
+
+    gRPC's health service answers NOT_SERVING until every model is loaded and warmed up. Leaving the block stops taking calls,
+    gives those that run `drain_seconds`, and frees the ports.
+    """
+
+    def __init__(self, config: ServeConfig) -> None:
+        _check(config)
+        self.config = config
+        self.port = 0
+        self.web_port = 0
+        self.registry = Registry(family_modules())
+        self._executor = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="run")
+        self._services = self._make_services()
+        self._health = health.aio.HealthServicer()
+        self._server: Any = None
+        self._web: WebServer | None = None
+        self._web_task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Sidecar:
+        providers = choose_providers(self.config.providers)
+        self._server = self._grpc_server()
+        self.port = self._bind_grpc()
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._server.start()
+        try:
+            await self._start_web()
+            await asyncio.to_thread(self.registry.load, self.config.models, self._load_options(providers))
+        except BaseException:
+            await self._stop(0.0)
+            raise
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop(self.config.drain_seconds)
+
+    def ready_line(self) -> str:
+        """Return what `serve` prints when the sidecar is ready: one line of JSON with its addresses."""
+        address = f"{_bracket(self.config.host)}:{self.port}"
+        web = f"http://{_bracket(self.config.host)}:{self.web_port}" if self.web_port else ""
+        served = [f"{name}:{version}" for name, version in sorted(self.registry.served)]
+        refused = [f"{name}:{version}" for name, version in sorted(self.registry.refused)]
+        line = {"address": address, "web": web, "models": served, "refused": refused, "pid": os.getpid()}
+        return json.dumps(line)
+
+    def _make_services(self) -> list[tuple[ServiceDescriptor, object]]:
+        limits = self.config.limits
+        sessions = GameSessions(limits.max_sessions, limits.session_seconds)
+        modules = [model_service, *family_modules().values()]
+        return [(module.DESCRIPTOR, module.Service(self.registry, limits, sessions)) for module in modules]
+
+    def _grpc_server(self) -> Any:
+        limits = self.config.limits
+        options = [
+            ("grpc.max_receive_message_length", limits.max_message_bytes),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", 0),
+        ]
+        server = grpc.aio.server(options=options, maximum_concurrent_rpcs=limits.max_concurrent_calls)
+        for descriptor, service in self._services:
+            server.add_generic_rpc_handlers((generic_handler(descriptor, service),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = [descriptor.full_name for descriptor, _ in self._services]
+        reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        return server
+
+    def _bind_grpc(self) -> int:
+        address = f"{_bracket(self.config.host)}:{self.config.port}"
+        try:
+            port: int = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise StartError(f"cannot bind {address}: {error}; choose another --port, or 0 for a free one") from error
+        return port
+
+    async def _start_web(self) -> None:
+        port = self.config.web_port
+        if port is None:
+            port = self.config.port and self.config.port + 1
+        if port < 0:
+            return
+        listener = _listen(self.config.host, port)
+        self.web_port = listener.getsockname()[1]
+        self._web = web_server(
+            self._services,
+            read_max_bytes=self.config.limits.max_message_bytes,
+            cors_origins=self.config.cors_origins,
+            concurrency=self.config.limits.max_concurrent_calls,
+        )
+        self._web_task = await self._web.start(listener)
+
+    def _load_options(self, providers: list[str]) -> LoadOptions:
+        return LoadOptions(
+            providers=providers,
+            strict=self.config.providers == "strict",
+            executor=self._executor,
+            max_batch=self.config.max_batch,
+            max_wait_s=self.config.max_wait_ms / 1000,
+            queue_capacity=self.config.queue_capacity,
+            threads=self.config.threads,
+        )
+
+    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for name in ("", *(descriptor.full_name for descriptor, _ in self._services)):
+            await self._health.set(name, status)
+
+    async def _stop(self, grace: float) -> None:
+        await self._health.enter_graceful_shutdown()
+        if self._web and self._web_task:
+            self._web.should_exit = True
+        await self._server.stop(grace)
+        if self._web_task:
+            await self._web_task
+        self._executor.shutdown(wait=True)
+
+
+async def serve(config: ServeConfig) -> None:
+    """Serve until SIGINT or SIGTERM; print the ready line on standard output."""
+    start = time.perf_counter()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers in its event loop
+            loop.add_signal_handler(number, stop.set)
+    async with Sidecar(config) as sidecar:
+        print(sidecar.ready_line(), flush=True)
+        log.info("ready after %.2f s with ONNX Runtime %s", time.perf_counter() - start, onnxruntime.__version__)
+        await stop.wait()
+        log.info("stopping: calls that run get %.0f s", config.drain_seconds)
+
+
+def _check(config: ServeConfig) -> None:
+    if not config.models.is_dir():
+        message = f"there is no folder {config.models}; export a model into it first, or name another with --models"
+        raise StartError(message)
+    if not _is_loopback(config.host):
+        message = (
+            f"--host {config.host} can be reached from other machines, and the sidecar has neither TLS nor a token yet; "
+            "bind 127.0.0.1 and put a proxy with both before it"
+        )
+        raise StartError(message)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bracket(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise StartError(f"cannot bind {host}:{port}: {error}; choose another --web-port, or 0 for a free one") from error
+    listener.listen(128)
+    return listener

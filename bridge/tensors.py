@@ -1,0 +1,88 @@
+"""The one door between payload bytes and arrays (mirror: `Runtime/Internal/Tensors.cs`).
+
+Arrays are read without a copy: they are read-only views of the message's bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.errors import InvalidArgument
+from bridge.model_card import TensorSpec
+from bridge.v1 import tensor_pb2
+
+Array = npt.NDArray[Any]
+
+_DTYPES: dict[int, np.dtype[Any]] = {
+    number: np.dtype(name.removeprefix("DATA_TYPE_").lower()).newbyteorder("<")
+    for name, number in tensor_pb2.DataType.items()
+    if number
+}
+_NAMES = {_DTYPES[number]: name for name, number in tensor_pb2.DataType.items() if number}
+_BOOL = np.dtype(bool)
+
+
+def to_array(tensor: tensor_pb2.Tensor, field: str) -> Array:
+    """Return the tensor as a read-only array; `InvalidArgument` under `field` when type, shape and bytes disagree."""
+    dtype = _DTYPES.get(tensor.dtype)
+    if dtype is None:
+        raise InvalidArgument(f"dtype is {tensor.dtype}, expected one of DataType's values", field=f"{field}.dtype")
+    shape = tuple(tensor.shape)
+    if any(size < 0 for size in shape):
+        raise InvalidArgument(f"shape is {list(shape)}, expected sizes of at least 0", field=f"{field}.shape")
+    expected = prod(shape) * dtype.itemsize
+    if len(tensor.data) != expected:
+        message = f"{len(tensor.data)} bytes for shape {list(shape)} of {dtype.name}, expected {expected}"
+        raise InvalidArgument(message, field=f"{field}.data")
+    if dtype == _BOOL and expected and np.frombuffer(tensor.data, np.uint8).max() > 1:
+        raise InvalidArgument("a bool is a byte other than 0 and 1", field=f"{field}.data")
+    return np.frombuffer(tensor.data, dtype).reshape(shape)
+
+
+def from_array(array: Array) -> tensor_pb2.Tensor:
+    """Return a tensor message with the array's elements; `TypeError` for a type that has no DataType."""
+    dtype = array.dtype.newbyteorder("<")
+    if dtype not in _NAMES:
+        raise TypeError(f"dtype is {array.dtype}, expected one of {[d.name for d in _NAMES]}")
+    data = np.ascontiguousarray(array, dtype).tobytes()
+    return tensor_pb2.Tensor(dtype=_NAMES[dtype], shape=array.shape, data=data)
+
+
+def from_arrays(arrays: Mapping[str, Array]) -> list[tensor_pb2.NamedTensor]:
+    """Return one named tensor an array, in the order of the mapping."""
+    return [tensor_pb2.NamedTensor(name=name, tensor=from_array(array)) for name, array in arrays.items()]
+
+
+def match(tensor: tensor_pb2.Tensor, spec: TensorSpec, rows: int, field: str) -> Array:
+    """Return the tensor as an array [rows, ...] of the type and shape that `spec` gives."""
+    array = to_array(tensor, field)
+    if array.dtype.name != spec.dtype:
+        raise InvalidArgument(f"dtype is {array.dtype.name}, expected {spec.dtype}", field=f"{field}.dtype")
+    expected = [rows, *spec.shape[1:]]
+    sizes_fit = all(isinstance(want, str) or have == want for have, want in zip(array.shape, expected, strict=False))
+    if array.ndim != len(expected) or not sizes_fit:
+        raise InvalidArgument(f"shape is {list(array.shape)}, expected {expected}", field=f"{field}.shape")
+    return array
+
+
+def match_named(
+    tensors: Iterable[tensor_pb2.NamedTensor], specs: Sequence[TensorSpec], rows: int, field: str
+) -> dict[str, Array]:
+    """Return arrays by name: exactly the tensors that `specs` name, each of its type and shape."""
+    by_name = {spec.name: spec for spec in specs}
+    arrays: dict[str, Array] = {}
+    for i, named in enumerate(tensors):
+        spec, path = by_name.get(named.name), f"{field}[{i}]"
+        if spec is None or named.name in arrays:
+            problem = "twice" if spec else "unknown"
+            raise InvalidArgument(f'"{named.name}" is {problem}, expected {list(by_name)}', field=f"{path}.name")
+        arrays[named.name] = match(named.tensor, spec, rows, f"{path}.tensor")
+    missing = [name for name in by_name if name not in arrays]
+    if missing:
+        raise InvalidArgument(f"{missing} missing, expected {list(by_name)}", field=field)
+    return arrays

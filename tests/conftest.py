@@ -1,0 +1,72 @@
+"""Fixtures of every test: a real sidecar on free loopback ports, stopped by the fixture that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import tiny_models
+
+from bridge.client import Client
+
+START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class LiveSidecar:
+    """A sidecar process and where it listens."""
+
+    address: str
+    web: str
+    process: subprocess.Popen[str]
+    models: Path
+
+
+@contextlib.contextmanager
+def run_sidecar(models: Path, *options: str) -> Iterator[LiveSidecar]:
+    """Run `python -m bridge serve` on `models` until the block ends; SIGTERM must end it with exit code 0."""
+    command = [sys.executable, "-m", "bridge", "serve", "--models", str(models), "--port", "0", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        assert line, f"the sidecar ended with {process.wait(START_SECONDS)} before it was ready"
+        ready = json.loads(line)
+        yield LiveSidecar(ready["address"], ready["web"], process, models)
+        process.terminate()
+        assert process.wait(30) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(10)
+        assert process.stdout
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with tiny hand-written bundles: the avatar "face" and the npc "guard"."""
+    models = tmp_path_factory.mktemp("models")
+    tiny_models.write_avatar(models)
+    tiny_models.write_npc(models)
+    return models
+
+
+@pytest.fixture(scope="session")
+def sidecar(tiny_folder: Path) -> Iterator[LiveSidecar]:
+    """A sidecar that serves the tiny models for the whole test run."""
+    with run_sidecar(tiny_folder) as live:
+        yield live
+
+
+@pytest.fixture
+def client(sidecar: LiveSidecar) -> Iterator[Client]:
+    """A client of the session's sidecar."""
+    with Client(sidecar.address) as connected:
+        yield connected

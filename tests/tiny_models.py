@@ -1,0 +1,161 @@
+"""Tiny real ONNX bundles, written by hand, so that the sidecar's tests need neither torch nor a trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from bridge.model_card import GraphCard, ModelCard, Provenance, TensorSpec, sha256_file, write_card
+
+POLICY = """
+<ir_version: 10, opset_import: ["": 20]>
+policy (float[batch,3] position, float[batch,7] noise, bool[batch,5] action_mask)
+  => (float[batch,2] move, int64[batch,2] act)
+{
+  cuts = Constant <value_ints: ints = [2, 3, 2]> ()
+  branches = Constant <value_ints: ints = [3, 2]> ()
+  normal, gumbel_first, gumbel_second = Split <axis: int = 1> (noise, cuts)
+  mean = MatMul (position, weights_move)
+  drawn = Add (mean, normal)
+  at_least = Max (drawn, low)
+  move = Min (at_least, high)
+  scores = MatMul (position, weights_act)
+  forbidden = Constant <value_float: float = -1000000000.0> ()
+  allowed = Where (action_mask, scores, forbidden)
+  first, second = Split <axis: int = 1> (allowed, branches)
+  first_drawn = Add (first, gumbel_first)
+  second_drawn = Add (second, gumbel_second)
+  act_first = ArgMax <axis: int = 1, keepdims: int = 1> (first_drawn)
+  act_second = ArgMax <axis: int = 1, keepdims: int = 1> (second_drawn)
+  act = Concat <axis: int = 1> (act_first, act_second)
+}
+"""
+
+MAPPING = """
+<ir_version: 10, opset_import: ["": 20]>
+mapping (float[batch,4] z, float[batch,4] z_mix, float[batch] truncation, int64[batch] mix_layer) => (float[batch,2,4] w)
+{
+  one = Constant <value_ints: ints = [1]> ()
+  two = Constant <value_ints: ints = [1, 2]> ()
+  layers = Constant <value_ints: ints = [0, 1]> ()
+  own = Unsqueeze (z, one)
+  other = Unsqueeze (z_mix, one)
+  from_layer = Unsqueeze (mix_layer, one)
+  is_own_2d = Less (layers, from_layer)
+  last = Constant <value_ints: ints = [2]> ()
+  is_own = Unsqueeze (is_own_2d, last)
+  styles = Where (is_own, own, other)
+  psi = Unsqueeze (truncation, two)
+  w = Mul (styles, psi)
+}
+"""
+
+SYNTHESIS = """
+<ir_version: 10, opset_import: ["": 20]>
+synthesis (float[batch,2,4] w, float[batch,3] noise) => (float[batch,3,8,8] image)
+{
+  flat = Flatten (w)
+  pixels = MatMul (flat, weights_image)
+  grain = MatMul (noise, weights_noise)
+  sum = Add (pixels, grain)
+  bounded = Tanh (sum)
+  shape = Constant <value_ints: ints = [0, 3, 8, 8]> ()
+  image = Reshape (bounded, shape)
+}
+"""
+
+NPC_SPEC: dict[str, Any] = {
+    "observations": [{"name": "position", "shape": [3], "elements": ["x", "y", "z"], "units": "m"}],
+    "actions": [
+        {"name": "move", "kind": "continuous", "size": 2, "low": [-1.0, 0.5], "high": [1.0, 2.0]},
+        {"name": "act", "kind": "discrete", "size": 2, "branches": [3, 2]},
+    ],
+    "noise": [{"kind": "normal", "size": 2}, {"kind": "gumbel", "size": 5}],
+    "mask_size": 5,
+    "tick_seconds": 0.1,
+}
+AVATAR_SPEC: dict[str, Any] = {
+    "image_size": 8,
+    "latent_size": 4,
+    "num_layers": 2,
+    "noise_size": 3,
+    "default_truncation": 0.7,
+    "control_names": [],
+}
+
+
+def write_npc(models: Path, name: str = "guard", version: int = 1) -> Path:
+    """Write a policy with a continuous and a masked discrete action; return the bundle's folder."""
+    generator = np.random.default_rng(version)
+    weights = {
+        "weights_move": generator.normal(size=(3, 2)),
+        "weights_act": generator.normal(size=(3, 5)),
+        "low": np.array([-1.0, 0.5]),
+        "high": np.array([1.0, 2.0]),
+    }
+    return write_bundle(models, name, version, "npc", {"policy": (POLICY, weights)}, NPC_SPEC)
+
+
+def write_avatar(models: Path, name: str = "face", version: int = 1) -> Path:
+    """Write a generator of 8 px pictures; return the bundle's folder."""
+    generator = np.random.default_rng(version)
+    weights = {
+        "weights_image": generator.normal(size=(8, 192)) / 2,
+        "weights_noise": generator.normal(size=(3, 192)) / 10,
+    }
+    graphs = {"mapping": (MAPPING, {}), "synthesis": (SYNTHESIS, weights)}
+    return write_bundle(models, name, version, "avatar", graphs, AVATAR_SPEC)
+
+
+def write_bundle(
+    models: Path,
+    name: str,
+    version: int,
+    family: str,
+    graphs: dict[str, tuple[str, dict[str, np.ndarray]]],
+    spec: dict[str, Any],
+) -> Path:
+    """Write graphs given as ONNX text and float32 weights, with a card that fits them."""
+    folder = models / name / str(version)
+    folder.mkdir(parents=True)
+    cards = []
+    for graph_name, (text, weights) in graphs.items():
+        model = onnx.parser.parse_model(text)
+        for weight, value in weights.items():
+            model.graph.initializer.append(onnx.numpy_helper.from_array(value.astype(np.float32), weight))
+        onnx.checker.check_model(model)
+        path = folder / f"{graph_name}.onnx"
+        onnx.save(model, path)
+        cards.append(graph_card(graph_name, model, path))
+    write_card(card_of(name, family, version, cards, spec), folder / "card.json")
+    return folder
+
+
+def card_of(name: str, family: str, version: int, graphs: list[GraphCard], spec: dict[str, Any]) -> ModelCard:
+    """Return a card for hand-written graphs."""
+    provenance = Provenance(dataset="none", dataset_licence="CC0-1.0", trainer="written by hand", seed=0)
+    return ModelCard(name=name, family=family, version=version, graphs=graphs, spec=spec, provenance=provenance)
+
+
+def graph_card(name: str, model: onnx.ModelProto, path: Path) -> GraphCard:
+    """Describe a graph as its file has it."""
+    return GraphCard(
+        name=name,
+        file=path.name,
+        sha256=sha256_file(path),
+        opset=20,
+        inputs=[_spec(value) for value in model.graph.input],
+        outputs=[_spec(value) for value in model.graph.output],
+        parity_error=0.0,
+        parity_batches=[1],
+    )
+
+
+def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
+    tensor = value.type.tensor_type
+    shape = [axis.dim_param or axis.dim_value for axis in tensor.shape.dim]
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    return TensorSpec(name=value.name, dtype=dtype, shape=shape)
