@@ -40,7 +40,7 @@ class AvatarServiceStub(object):
                 request_serializer=bridge_dot_v1_dot_avatar__service__pb2.GenerateAvatarsRequest.SerializeToString,
                 response_deserializer=bridge_dot_v1_dot_avatar__service__pb2.GenerateAvatarsResponse.FromString,
                 _registered_method=True)
-        self.StreamAvatars = channel.unary_unary(
+        self.StreamAvatars = channel.unary_stream(
                 '/bridge.v1.AvatarService/StreamAvatars',
                 request_serializer=bridge_dot_v1_dot_avatar__service__pb2.StreamAvatarsRequest.SerializeToString,
                 response_deserializer=bridge_dot_v1_dot_avatar__service__pb2.StreamAvatarsResponse.FromString,
@@ -73,7 +73,7 @@ def add_AvatarServiceServicer_to_server(servicer, server):
                     request_deserializer=bridge_dot_v1_dot_avatar__service__pb2.GenerateAvatarsRequest.FromString,
                     response_serializer=bridge_dot_v1_dot_avatar__service__pb2.GenerateAvatarsResponse.SerializeToString,
             ),
-            'StreamAvatars': grpc.unary_unary_rpc_method_handler(
+            'StreamAvatars': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamAvatars,
                     request_deserializer=bridge_dot_v1_dot_avatar__service__pb2.StreamAvatarsRequest.FromString,
                     response_serializer=bridge_dot_v1_dot_avatar__service__pb2.StreamAvatarsResponse.SerializeToString,
@@ -128,7 +128,7 @@ class AvatarService(object):
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/bridge.v1.AvatarService/StreamAvatars',
