@@ -14,12 +14,12 @@ from torch.utils.tensorboard import SummaryWriter
 
 
 class RunLog:
-    """Writes into one run folder; a resumed run hides the scalars that come after its checkpoint."""
+    """Writes into one run folder; a run resumed at a step hides the curve points that an earlier session put after it."""
 
     def __init__(self, folder: Path, *, resumed_at: int | None = None) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._writer = SummaryWriter(str(folder), purge_step=resumed_at)
+        self._writer = SummaryWriter(str(folder), purge_step=None if resumed_at is None else resumed_at + 1)
 
     def __enter__(self) -> RunLog:
         return self

@@ -37,6 +37,13 @@ def load(source: str, path: str, licence: str, *, size: int, count: int, seed: i
     return load_dicebear(source, size=size, count=count, seed=seed, cache=cache)
 
 
+def describe(source: str, path: str, licence: str) -> tuple[str, str]:
+    """Name and SPDX licence of a data set, as model cards give them."""
+    if source == "folder":
+        return f"folder {Path(path).name}", licence
+    return f"DiceBear {source}", dicebear_faces.STYLES[source]
+
+
 def load_dicebear(style_name: str, *, size: int, count: int, seed: int, cache: Path) -> Dataset:
     """Draws `count` faces; equal arguments give equal pictures and labels."""
     style = dicebear_faces.load_style(style_name)
@@ -50,7 +57,7 @@ def load_dicebear(style_name: str, *, size: int, count: int, seed: int, cache: P
         return images, labels
 
     images, labels = cached(cache / f"{style_name}-{size}px-{count}-seed{seed}", draw_all)
-    return Dataset(images, labels, f"DiceBear {style_name}", dicebear_faces.STYLES[style_name])
+    return Dataset(images, labels, *describe(style_name, "", ""))
 
 
 def load_folder(folder: Path, licence: str, *, size: int, cache: Path) -> Dataset:
@@ -69,12 +76,10 @@ def load_folder(folder: Path, licence: str, *, size: int, cache: Path) -> Datase
         return np.stack(images), [{} for _ in images]
 
     images, labels = cached(cache / f"folder-{size}px-{_fingerprint(paths)}", read_all)
-    return Dataset(images, labels, f"folder {folder.name}", licence)
+    return Dataset(images, labels, *describe("folder", str(folder), licence))
 
 
-def cached(
-    stem: Path, make: Callable[[], tuple[np.ndarray, list[dict[str, str]]]]
-) -> tuple[np.ndarray, list[dict[str, str]]]:
+def cached(stem: Path, make: Callable[[], tuple[np.ndarray, list[dict[str, str]]]]) -> tuple[np.ndarray, list[dict[str, str]]]:
     """Returns what `stem`.npy and `stem`.json hold; makes and writes both first where they are missing."""
     array_path, label_path = stem.with_name(stem.name + ".npy"), stem.with_name(stem.name + ".json")
     if not (array_path.exists() and label_path.exists()):

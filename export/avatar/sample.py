@@ -19,9 +19,7 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def generate(
-    generator: Generator, seeds: Sequence[int], truncation: float = DEFAULT_TRUNCATION, batch: int = 16
-) -> np.ndarray:
+def generate(generator: Generator, seeds: Sequence[int], truncation: float = DEFAULT_TRUNCATION, batch: int = 16) -> np.ndarray:
     """Draws one picture for each seed: uint8 [N, 3, H, W]. Latents and noise come from `bridge.seeds`."""
     config = generator.config
     device = generator.mapping.w_mean.device

@@ -1,0 +1,105 @@
+"""The commands of `python -m export avatar`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from export.avatar.config import TrainConfig
+from export.avatar.sample import DEFAULT_TRUNCATION, generate
+from export.avatar.to_onnx import export_avatar
+from export.avatar.train import train
+from export.avatar.trained import DEFAULT_NAME, DEFAULTS, load_default, open_trained, parameter_count, write_default
+from export.avatar.trainer import Diverged
+from export.parity import ParityError
+from export.run_log import picture_grid, save_picture
+
+Source = Annotated[str, tyro.conf.arg(name="from")]
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Draws the pictures of some seeds, the same that the sidecar gives, as one PNG grid."""
+
+    seed: tuple[int, ...] = (0,)
+    """One seed or several."""
+    count: int = 0
+    """Draw so many pictures, from the first seed upwards; 0 draws the given seeds."""
+    source: Source = "default"
+    """default, a checkpoint file or a run folder."""
+    truncation: float = DEFAULT_TRUNCATION
+    """1 for all the variety, 0 for the mean face."""
+    columns: int = 8
+    """Pictures in a row of the grid."""
+    enlarge: int = 1
+    """Draw each pixel as a square of so many pixels."""
+    out: Path = Path("out/avatars.png")
+    """The PNG file to write."""
+
+    def run(self) -> None:
+        """Writes the grid and prints its path."""
+        seeds = range(self.seed[0], self.seed[0] + self.count) if self.count else self.seed
+        images = generate(open_trained(self.source).generator, seeds, self.truncation)
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        save_picture(picture_grid(images, min(self.columns, len(images))), self.out, enlarge=self.enlarge)
+        print(self.out)
+
+
+@dataclass(frozen=True)
+class OnnxConfig:
+    """Publishes a generator as an ONNX bundle, after checking that ONNX Runtime draws what PyTorch draws."""
+
+    source: Source = "default"
+    """default, a checkpoint file or a run folder."""
+    name: str = "pixel"
+    """Name of the model in the models folder."""
+    models: Path = Path("models")
+    """The models folder that the sidecar serves."""
+    version: int = 0
+    """Version to publish; 0 takes the next free one."""
+
+    def run(self) -> None:
+        """Publishes the bundle and prints its folder."""
+        print(export_avatar(open_trained(self.source), self.models, self.name, self.version or None))
+
+
+@dataclass(frozen=True)
+class DefaultConfig:
+    """Turns a checkpoint into a committed default: float16 weights, record and grid."""
+
+    source: Annotated[str, tyro.conf.arg(name="from")]
+    """The checkpoint file or run folder."""
+    name: str = DEFAULT_NAME
+    """Name of the default."""
+    folder: Path = DEFAULTS
+    """Folder to write to."""
+
+    def run(self) -> None:
+        """Writes <name>.safetensors, <name>.json and <name>.png, and prints their sizes."""
+        trained = open_trained(self.source)
+        path = write_default(trained, self.name, self.folder)
+        images = generate(load_default(self.name, self.folder).generator, range(64))
+        save_picture(picture_grid(images, 8), self.folder / f"{self.name}.png", enlarge=4)
+        for part in ("generator", "discriminator"):
+            print(f"{part}: {parameter_count(getattr(trained, part))} parameters")
+        print(f"{path}: {path.stat().st_size} bytes")
+
+
+COMMANDS = {"train": TrainConfig, "sample": SampleConfig, "onnx": OnnxConfig, "default": DefaultConfig}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs one command; what the user got wrong is printed in one line, with exit code 1."""
+    config = tyro.extras.subcommand_cli_from_dict(COMMANDS, args=arguments, prog="python -m export avatar")
+    try:
+        if isinstance(config, TrainConfig):
+            print(train(config))
+        else:
+            config.run()
+    except (ValueError, OSError, ParityError, Diverged) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,159 @@
+"""Publishes a trained generator as the graphs `mapping` (z to w) and `synthesis` (w and noise to picture)."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bridge.model_card import TensorSpec
+from export.avatar.layers import EqualLinear, ModulatedConv, fold_filter
+from export.avatar.model import Generator, Mapping, ModelConfig, Synthesis
+from export.avatar.sample import DEFAULT_TRUNCATION
+from export.avatar.trained import Trained
+from export.onnx_model import Feeds, Graph, publish
+
+MAX_TRUNCATION = 2.0
+
+
+class BakedConv(nn.Module):
+    """A modulated convolution with its run-time scaling and its resampling filter worked into constant weights."""
+
+    def __init__(self, conv: ModulatedConv) -> None:
+        super().__init__()
+        weight = conv.weight.detach() * conv.gain
+        self.up = conv.up is not None
+        self.demodulate = conv.demodulate
+        self.style = bake(conv.style)
+        self.register_buffer("kernel", weight)
+        self.register_buffer("energy", weight.square().sum(dim=(2, 3)))
+        if conv.up is not None:
+            self.kernel = fold_filter(weight * 4.0, conv.up).transpose(0, 1).contiguous()
+        self.kernel: Tensor
+        self.energy: Tensor
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        style = self.style(w)
+        x = x * style[:, :, None, None]
+        size = self.kernel.shape[-1]
+        if self.up:
+            y = F.conv_transpose2d(x, self.kernel, stride=2, padding=size // 2 - 1)
+        else:
+            y = F.conv2d(x, self.kernel, padding=size // 2)
+        if self.demodulate:
+            y = y * torch.rsqrt(F.linear(style.square(), self.energy) + 1e-8)[:, :, None, None]
+        return y
+
+
+class SynthesisGraph(nn.Module):
+    """The synthesis network with its picture clamped to [-1, 1]."""
+
+    def __init__(self, synthesis: Synthesis) -> None:
+        super().__init__()
+        self.synthesis = synthesis
+
+    def forward(self, w: Tensor, noise: Tensor) -> Tensor:
+        return self.synthesis(w, noise).clamp(-1.0, 1.0)
+
+
+def bake(module: nn.Module) -> nn.Module:
+    """Returns a copy for export that computes the same with fewer operations."""
+    if isinstance(module, ModulatedConv):
+        return BakedConv(module)
+    if isinstance(module, EqualLinear):
+        linear = nn.Linear(module.weight.shape[1], module.weight.shape[0])
+        linear.weight.data = module.weight.detach() * module.gain
+        linear.bias.data = module.bias.detach() * module.lr_multiplier
+        return linear
+    baked = copy.copy(module)
+    baked._modules = {name: child and bake(child) for name, child in module._modules.items()}
+    return baked
+
+
+def export_avatar(trained: Trained, models: Path, name: str, version: int | None = None) -> Path:
+    """Publishes a bundle and returns its folder; raises what `publish` raises."""
+    config = trained.generator.config
+    return publish(
+        models,
+        name=name,
+        family="avatar",
+        graphs=[mapping_graph(trained.generator), synthesis_graph(trained.generator)],
+        spec=card_spec(config),
+        provenance=trained.provenance,
+        version=version,
+    )
+
+
+def card_spec(config: ModelConfig) -> dict[str, Any]:
+    """The avatar section of the card."""
+    return {
+        "image_size": config.image_size,
+        "latent_size": config.latent_size,
+        "num_layers": config.num_layers,
+        "noise_size": config.noise_size,
+        "default_truncation": DEFAULT_TRUNCATION,
+        "control_names": [],
+    }
+
+
+def mapping_graph(generator: Generator) -> Graph:
+    """z, z_mix, truncation and mix_layer to w."""
+    config, mapping = generator.config, generator.mapping
+    latent = ["batch", config.latent_size]
+
+    def sample(rng: np.random.Generator, batch: int) -> Feeds:
+        return {
+            "z": rng.standard_normal((batch, config.latent_size), np.float32),
+            "z_mix": rng.standard_normal((batch, config.latent_size), np.float32),
+            "truncation": rng.uniform(0.0, MAX_TRUNCATION, batch).astype(np.float32),
+            "mix_layer": rng.integers(0, config.num_layers + 1, batch),
+        }
+
+    inputs = (
+        TensorSpec("z", "float32", latent),
+        TensorSpec("z_mix", "float32", latent),
+        TensorSpec("truncation", "float32", ["batch"], low=0.0, high=MAX_TRUNCATION),
+        TensorSpec("mix_layer", "int64", ["batch"], low=0.0, high=float(config.num_layers)),
+    )
+    outputs = (TensorSpec("w", "float32", ["batch", config.num_layers, config.latent_size]),)
+    return Graph("mapping", bake(mapping), inputs, outputs, sample, reference=mapping)
+
+
+def synthesis_graph(generator: Generator) -> Graph:
+    """w and noise to picture."""
+    config, size = generator.config, generator.config.image_size
+
+    def sample(rng: np.random.Generator, batch: int) -> Feeds:
+        w = random_styles(generator.mapping, rng, batch)
+        return {"w": w, "noise": rng.standard_normal((batch, config.noise_size), np.float32)}
+
+    inputs = (
+        TensorSpec("w", "float32", ["batch", config.num_layers, config.latent_size]),
+        TensorSpec("noise", "float32", ["batch", config.noise_size]),
+    )
+    outputs = (TensorSpec("image", "float32", ["batch", 3, size, size], low=-1.0, high=1.0, scale=1.0),)
+    reference = SynthesisGraph(generator.synthesis)
+    return Graph("synthesis", SynthesisGraph(bake(generator.synthesis)), inputs, outputs, sample, reference)
+
+
+@torch.no_grad()
+def random_styles(mapping: Mapping, rng: np.random.Generator, batch: int) -> np.ndarray:
+    """Draws w [batch, num_layers, L] as the mapping network gives it, half of them truncated."""
+    feeds = [torch.from_numpy(value) for value in mapping_graph_feeds(mapping, rng, batch)]
+    return mapping(*feeds).numpy()
+
+
+def mapping_graph_feeds(mapping: Mapping, rng: np.random.Generator, batch: int) -> list[np.ndarray]:
+    """Feeds of the mapping network in order: two latents, truncation up to 1 and any mixing layer."""
+    latent, layers = len(mapping.w_mean), len(mapping.layer_index)
+    return [
+        rng.standard_normal((batch, latent), np.float32),
+        rng.standard_normal((batch, latent), np.float32),
+        rng.uniform(0.0, 1.0, batch).astype(np.float32),
+        rng.integers(0, layers + 1, batch),
+    ]

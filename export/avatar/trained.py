@@ -1,0 +1,142 @@
+"""Opens trained generators: the committed defaults, checkpoints of runs, and run folders."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import nn
+
+from bridge.model_card import Provenance
+from export import checkpoint
+from export.avatar import data
+from export.avatar.config import SESSION_FIELDS, TrainConfig
+from export.avatar.model import Discriminator, Generator, ModelConfig
+
+TRAINER = "export.avatar StyleGAN2"
+DEFAULTS = Path(__file__).parent / "defaults"
+DEFAULT_NAME = "pixel"
+_PLACES = {"run", "runs", "cache", "resume", "log_every", "grid_minutes", "device"}
+_NOT_RECORDED = SESSION_FIELDS | {"path", "licence"}
+"""Options left out of records: they change no weight, or tell about the machine."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An averaged generator with the discriminator that judged it, on the CPU in float32, and their record."""
+
+    generator: Generator
+    discriminator: Discriminator
+    record: dict[str, Any]
+
+    @property
+    def provenance(self) -> Provenance:
+        """The part of the record that a model card carries."""
+        config = self.record["config"]
+        return Provenance(
+            dataset=self.record["dataset"],
+            dataset_licence=self.record["licence"],
+            trainer=TRAINER,
+            seed=config["seed"],
+            config=config,
+            metrics=self.record["metrics"],
+        )
+
+
+def open_trained(source: str) -> Trained:
+    """Opens "default", the name of a committed default, a checkpoint file, or a run folder.
+
+    Raises CheckpointError when there is no such thing, and says what could be given.
+    """
+    name = DEFAULT_NAME if source == "default" else source
+    if (DEFAULTS / f"{name}.safetensors").is_file():
+        return load_default(name)
+    path = Path(source)
+    if path.is_dir():
+        path = path / "checkpoint.pt"
+    if not path.is_file():
+        names = sorted(file.stem for file in DEFAULTS.glob("*.safetensors"))
+        raise checkpoint.CheckpointError(
+            f'"{source}" is neither a default (there are {names}) nor a checkpoint file or run folder'
+        )
+    return load_checkpoint(path)
+
+
+def load_default(name: str = DEFAULT_NAME, folder: Path = DEFAULTS) -> Trained:
+    """Loads a default: float16 weights, as float32."""
+    record = json.loads((folder / f"{name}.json").read_text("utf-8"))
+    weights = safetensors.torch.load_file(folder / f"{name}.safetensors")
+    return _build(record, {key: value.float() for key, value in weights.items()})
+
+
+def load_checkpoint(path: Path) -> Trained:
+    """Loads the averaged generator and the discriminator of a training checkpoint."""
+    state = checkpoint.load(path, "avatar")
+    config = state["config"]
+    dataset, licence = data.describe(config["source"], config["path"], config["licence"])
+    record = {
+        "dataset": dataset,
+        "licence": licence,
+        "pictures_seen": state["step"] * config["batch"],
+        "hours": round(state["seconds"] / 3600, 3),
+        "command": training_command(config),
+        "metrics": {name: round(value, 4) for name, value in state["metrics"].items()},
+        "config": {key: value for key, value in config.items() if key not in _NOT_RECORDED},
+    }
+    weights = {f"generator.{key}": value for key, value in state["average"].items()}
+    weights |= {f"discriminator.{key}": value for key, value in state["discriminator"].items()}
+    return _build(record, weights)
+
+
+def write_default(trained: Trained, name: str, folder: Path = DEFAULTS) -> Path:
+    """Writes `<name>.safetensors` with both networks as float16 and `<name>.json` with the record."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts: dict[str, nn.Module] = {"generator": trained.generator, "discriminator": trained.discriminator}
+    weights = {f"{part}.{key}": value for part, network in parts.items() for key, value in network.state_dict().items()}
+    halves = {key: value.half().contiguous() for key, value in weights.items()}
+    for key, value in halves.items():
+        if not torch.isfinite(value).all():
+            raise ValueError(f'weight "{key}" does not fit into float16')
+    path = folder / f"{name}.safetensors"
+    path.write_bytes(safetensors.torch.save(halves))
+    (folder / f"{name}.json").write_text(json.dumps(trained.record, indent=2) + "\n", "utf-8")
+    return path
+
+
+def training_command(config: dict[str, Any]) -> str:
+    """The command that starts such a run: every option that changes the weights and is not at its default."""
+    words = ["python", "-m", "export", "avatar", "train"]
+    standard = _flat(TrainConfig().to_json())
+    for key, value in _flat(config).items():
+        if key not in _PLACES and list(value) != list(standard.get(key, ())):
+            words += [f"--{key.replace('_', '-')}", *map(str, value)]
+    return shlex.join(words)
+
+
+def _flat(config: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """Options by their name on the command line, each with its words."""
+    options = {key: value for key, value in config.items() if key != "model"}
+    options |= {f"model.{key}": value for key, value in config["model"].items()}
+    return {key: tuple(value) if isinstance(value, (list, tuple)) else (value,) for key, value in options.items()}
+
+
+def _build(record: dict[str, Any], weights: dict[str, torch.Tensor]) -> Trained:
+    shape = dict(record["config"]["model"])
+    config = ModelConfig(**shape | {"channels": tuple(shape["channels"])})
+    generator, discriminator = Generator(config), Discriminator(config)
+    for prefix, network in (("generator.", generator), ("discriminator.", discriminator)):
+        part = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+        network.load_state_dict(part)
+        network.eval().requires_grad_(False)
+    return Trained(generator, discriminator, record)
+
+
+def parameter_count(network: nn.Module) -> int:
+    """How many numbers a network has learned."""
+    return int(np.sum([parameter.numel() for parameter in network.parameters()]))
