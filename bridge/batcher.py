@@ -41,12 +41,13 @@ class BatchLimits:
     """Requests that may wait; one more is answered with RESOURCE_EXHAUSTED at once."""
 
 
-@dataclass
+@dataclass(eq=False)  # compared by identity: arrays have no truth value
 class _Request:
     feeds: Mapping[str, Array]
     rows: int
     key: tuple[Any, ...]
     answer: asyncio.Future[Arrays]
+    arrived_s: float
 
 
 class Batcher:
@@ -86,7 +87,8 @@ class Batcher:
             message = f"{len(self._queue)} requests wait for this model already; try again or raise --queue-capacity"
             raise ResourceExhausted(message, retry_s=RETRY_SECONDS)
         key = tuple((name, array.dtype.str, array.shape[1:]) for name, array in sorted(feeds.items()))
-        request = _Request(feeds, rows, key, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        request = _Request(feeds, rows, key, loop.create_future(), loop.time())
         self._queue.append(request)
         self._arrived.set()
         if self._worker is None:
@@ -115,10 +117,9 @@ class Batcher:
     async def _gather(self) -> None:
         """Wait until the first request's time is up, a batch is full, or the queue is."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + self._limits.max_wait_s
         while self._queue and sum(request.rows for request in self._queue) < self._limits.max_batch:
             self._arrived.clear()
-            left = end - loop.time()
+            left = self._queue[0].arrived_s + self._limits.max_wait_s - loop.time()
             if left <= 0 or len(self._queue) >= self._limits.capacity:
                 return
             try:

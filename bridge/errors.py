@@ -24,6 +24,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 DOMAIN = "metabridge"
+MAX_MESSAGE_BYTES = 1000
 log = logging.getLogger("metabridge")
 
 
@@ -77,16 +78,25 @@ def to_status(error: Exception, method: str) -> tuple[grpc.StatusCode, Status]:
         info = ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata={"method": method})
         return grpc.StatusCode.INTERNAL, _status(grpc.StatusCode.INTERNAL, message, [info])
     details: list[Message] = [ErrorInfo(reason=error.code.name, domain=DOMAIN, metadata={"method": method})]
-    message = error.message
+    message = _clip(error.message)
     if error.field:
-        violation = BadRequest.FieldViolation(field=error.field, description=error.message)
+        violation = BadRequest.FieldViolation(field=error.field, description=message)
         details.append(BadRequest(field_violations=[violation]))
-        message = f"{error.field}: {error.message}"
+        message = f"{error.field}: {message}"
     if error.retry_s is not None:
         delay = Duration()
         delay.FromMilliseconds(round(error.retry_s * 1000))
         details.append(RetryInfo(retry_delay=delay))
     return error.code, _status(error.code, message, details)
+
+
+def _clip(message: str) -> str:
+    """Shorten a message that quotes a long value: a status travels in trailers, where clients accept about 8 KiB in all."""
+    data = message.encode("utf-8", "replace")
+    if len(data) <= MAX_MESSAGE_BYTES:
+        return data.decode("utf-8")
+    half = MAX_MESSAGE_BYTES // 2
+    return f"{data[:half].decode('utf-8', 'ignore')} ... {data[-half:].decode('utf-8', 'ignore')}"
 
 
 def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> Status:

@@ -39,10 +39,11 @@ def check_spec(spec: asset_pb2.ImageSpec, native_px: int, field: str) -> ImageRe
         message = f"size is {size} px, expected a power of two from {MIN_SIZE_PX} to {MAX_SIZE_PX}, or 0"
         raise InvalidArgument(message, field=f"{field}.size_px")
     formats = asset_pb2.ImageFormat.keys()
-    if spec.format >= len(formats):
+    if spec.format not in asset_pb2.ImageFormat.values():
         raise InvalidArgument(f"format is {spec.format}, expected one of {formats}", field=f"{field}.format")
     raw = spec.format == asset_pb2.IMAGE_FORMAT_RGBA8
-    if spec.row_origin >= len(asset_pb2.RowOrigin.keys()) or (spec.row_origin == asset_pb2.ROW_ORIGIN_BOTTOM_LEFT and not raw):
+    bottom_left = spec.row_origin == asset_pb2.ROW_ORIGIN_BOTTOM_LEFT
+    if spec.row_origin not in asset_pb2.RowOrigin.values() or (bottom_left and not raw):
         message = f"row origin is {spec.row_origin}, expected top-left, or bottom-left with RGBA8"
         raise InvalidArgument(message, field=f"{field}.row_origin")
     levels, most = spec.mip_levels or 1, size.bit_length() if raw else 1
@@ -81,7 +82,9 @@ def encode(pixels: Pixels, request: ImageRequest) -> asset_pb2.Image:
 def resize(pixels: npt.NDArray[Any], size_px: int) -> npt.NDArray[Any]:
     """Scale a square picture uint8[H, H, C] by a power of two: up by repeating pixels, down by averaging them."""
     height = pixels.shape[0]
-    if size_px >= height:
+    if size_px == height:
+        return pixels
+    if size_px > height:
         factor = size_px // height
         return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
     factor = height // size_px
@@ -91,7 +94,8 @@ def resize(pixels: npt.NDArray[Any], size_px: int) -> npt.NDArray[Any]:
 
 
 def _rgba_levels(pixels: Pixels, request: ImageRequest) -> bytes:
-    rgba = np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], axis=-1)
+    rgba = np.full((*pixels.shape[:2], 4), 255, np.uint8)
+    rgba[..., :3] = pixels
     levels = [resize(rgba, request.size_px >> level) for level in range(request.mip_levels)]
     if request.row_origin == asset_pb2.ROW_ORIGIN_BOTTOM_LEFT:
         levels = [level[::-1] for level in levels]

@@ -16,6 +16,7 @@ import msgspec
 SCHEMA_VERSION = 1
 CARD_FILE = "card.json"
 MAX_CARD_BYTES = 1 << 20
+MAX_OPSET = 1000
 DTYPES = ("float32", "float16", "float64", "int8", "uint8", "int16", "int32", "int64", "bool")
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
@@ -97,7 +98,7 @@ def read_card(path: Path) -> ModelCard:
         if version != SCHEMA_VERSION:
             raise CardError(f"{path}: schema_version is {version!r}, this sidecar reads {SCHEMA_VERSION}; export it again")
         card = msgspec.json.decode(data, type=ModelCard)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CardError(f"{path}: {error}") from error
     _check(card, path)
     return card
@@ -132,6 +133,12 @@ def _check_graph(graph: GraphCard, path: Path) -> None:
         raise CardError(f'{path}: graph "{graph.name}" is in file "{graph.file}", expected "<graph>.onnx" in the bundle')
     if not re.fullmatch(r"[0-9a-f]{64}", graph.sha256):
         raise CardError(f'{path}: sha256 of "{graph.name}" is "{graph.sha256}", expected 64 hexadecimal digits')
+    if not 1 <= graph.opset <= MAX_OPSET:
+        raise CardError(f'{path}: opset of "{graph.name}" is {graph.opset}, expected 1 to {MAX_OPSET}')
+    for tensors in (graph.inputs, graph.outputs):
+        names = [tensor.name for tensor in tensors]
+        if not names or len(set(names)) != len(names):
+            raise CardError(f'{path}: "{graph.name}" has inputs or outputs {names}, expected one or more with different names')
     for tensor in (*graph.inputs, *graph.outputs):
         if tensor.dtype not in DTYPES:
             raise CardError(f'{path}: {graph.name}.{tensor.name} has dtype "{tensor.dtype}", expected one of {DTYPES}')

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from bridge.model_card import GraphCard, sha256_file
 
@@ -62,33 +62,19 @@ def _external_locations(data: bytes, path: Path) -> Iterator[str]:
         model = onnx.load_model_from_string(data)
     except DecodeError as error:
         raise OnnxFileError(f"{path}: not an ONNX model ({error}); export it again") from error
-    yield from _tensors_of_graph(model.graph)
-    for function in model.functions:
-        for node in function.node:
-            yield from _tensors_of_node(node)
+    yield from _locations(model)
 
 
-def _tensors_of_graph(graph: onnx.GraphProto) -> Iterator[str]:
-    for tensor in graph.initializer:
-        yield from _locations(tensor)
-    for sparse in graph.sparse_initializer:
-        yield from _locations(sparse.values)
-        yield from _locations(sparse.indices)
-    for node in graph.node:
-        yield from _tensors_of_node(node)
+def _locations(message: Message) -> Iterator[str]:
+    """Yield the external files of every tensor, wherever it stands (initializers, attributes, subgraphs, functions).
 
-
-def _tensors_of_node(node: onnx.NodeProto) -> Iterator[str]:
-    for attribute in node.attribute:
-        for tensor in (attribute.t, *attribute.tensors):
-            yield from _locations(tensor)
-        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-            yield from _locations(sparse.values)
-            yield from _locations(sparse.indices)
-        for graph in (attribute.g, *attribute.graphs):
-            yield from _tensors_of_graph(graph)
-
-
-def _locations(tensor: onnx.TensorProto) -> Iterator[str]:
-    """Yield a tensor's external files, whatever its data_location says: a listed file is a file that may be read."""
-    yield from (entry.value for entry in tensor.external_data if entry.key == "location")
+    What its data_location says does not matter: a listed file is a file that may be read.
+    """
+    if isinstance(message, onnx.TensorProto):
+        yield from (entry.value for entry in message.external_data if entry.key == "location")
+        return
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        for part in value if field.is_repeated else (value,):
+            yield from _locations(part)

@@ -119,15 +119,18 @@ class Registry:
     def _load_bundle(self, folder: Path, options: LoadOptions) -> None:
         name, number = folder.parent.name, folder.name
         if not re.fullmatch(r"[1-9][0-9]{0,8}", number):
-            log.warning("%s is passed over: a version is a positive integer, not %s", folder, number)
+            log.warning("%s is passed over: a version is a positive integer, not %s", _text(str(folder)), _text(number))
             return
-        key = (name, int(number))
+        key = (_text(name), int(number))
         try:
             self.served[key] = self._open(folder, options)
             log.info("serving %s version %s on %s", name, number, self.served[key].provider)
         except (CardError, OnnxFileError, SessionError, OSError) as error:
-            self.refused[key] = _refused(folder, key, str(error))
-            log.error("refused %s version %s: %s", name, number, error)
+            self.refused[key] = _refused(folder, key, _text(str(error)))
+            log.error("refused %s version %s: %s", *key, error)
+        except Exception as error:  # whatever a bundle does, the others serve
+            self.refused[key] = _refused(folder, key, _text(f"{type(error).__name__}: {error}; export it again"))
+            log.exception("refused %s version %s", *key)
 
     def _open(self, folder: Path, options: LoadOptions) -> ServedModel:
         path = folder / CARD_FILE
@@ -168,6 +171,11 @@ def _parse_spec(card: ModelCard, family: Family, path: Path) -> Any:
     except (msgspec.ValidationError, ValueError) as error:
         raise CardError(f"{path}: spec of family {card.family}: {error}") from error
     return spec
+
+
+def _text(value: str) -> str:
+    """Return text that a message can carry: a file name may hold bytes that are no UTF-8."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _refused(folder: Path, key: Key, reason: str) -> RefusedModel:

@@ -23,7 +23,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     for name, number in tensor_pb2.DataType.items()
     if number
 }
-_NAMES = {_DTYPES[number]: name for name, number in tensor_pb2.DataType.items() if number}
+_NUMBERS: dict[np.dtype[Any], Any] = {dtype: number for number, dtype in _DTYPES.items()}
 _BOOL = np.dtype(bool)
 
 
@@ -41,16 +41,19 @@ def to_array(tensor: tensor_pb2.Tensor, field: str) -> Array:
         raise InvalidArgument(message, field=f"{field}.data")
     if dtype == _BOOL and expected and np.frombuffer(tensor.data, np.uint8).max() > 1:
         raise InvalidArgument("a bool is a byte other than 0 and 1", field=f"{field}.data")
-    return np.frombuffer(tensor.data, dtype).reshape(shape)
+    try:
+        return np.frombuffer(tensor.data, dtype).reshape(shape)
+    except ValueError as error:  # too many axes, or sizes beyond an address beside a size of 0
+        raise InvalidArgument(f"shape {list(shape)} is no array's: {error}", field=f"{field}.shape") from error
 
 
 def from_array(array: Array) -> tensor_pb2.Tensor:
     """Return a tensor message with the array's elements; `TypeError` for a type that has no DataType."""
-    dtype = array.dtype.newbyteorder("<")
-    if dtype not in _NAMES:
-        raise TypeError(f"dtype is {array.dtype}, expected one of {[d.name for d in _NAMES]}")
-    data = np.ascontiguousarray(array, dtype).tobytes()
-    return tensor_pb2.Tensor(dtype=_NAMES[dtype], shape=array.shape, data=data)
+    dtype = array.dtype if array.dtype in _NUMBERS else array.dtype.newbyteorder("<")
+    number = _NUMBERS.get(dtype)
+    if number is None:
+        raise TypeError(f"dtype is {array.dtype}, expected one of {[d.name for d in _NUMBERS]}")
+    return tensor_pb2.Tensor(dtype=number, shape=array.shape, data=array.astype(dtype, copy=False).tobytes())
 
 
 def from_arrays(arrays: Mapping[str, Array]) -> list[tensor_pb2.NamedTensor]:
@@ -61,13 +64,19 @@ def from_arrays(arrays: Mapping[str, Array]) -> list[tensor_pb2.NamedTensor]:
 def match(tensor: tensor_pb2.Tensor, spec: TensorSpec, rows: int, field: str) -> Array:
     """Return the tensor as an array [rows, ...] of the type and shape that `spec` gives."""
     array = to_array(tensor, field)
-    if array.dtype.name != spec.dtype:
+    if array.dtype != spec.dtype:
         raise InvalidArgument(f"dtype is {array.dtype.name}, expected {spec.dtype}", field=f"{field}.dtype")
-    expected = [rows, *spec.shape[1:]]
-    sizes_fit = all(isinstance(want, str) or have == want for have, want in zip(array.shape, expected, strict=False))
-    if array.ndim != len(expected) or not sizes_fit:
-        raise InvalidArgument(f"shape is {list(array.shape)}, expected {expected}", field=f"{field}.shape")
+    expected = (rows, *spec.shape[1:])
+    if array.shape != expected and not _fits(array.shape, expected):
+        raise InvalidArgument(f"shape is {list(array.shape)}, expected {list(expected)}", field=f"{field}.shape")
     return array
+
+
+def _fits(shape: tuple[int, ...], expected: tuple[int | str, ...]) -> bool:
+    """Return whether a shape is the expected one, where a name stands for any size."""
+    if len(shape) != len(expected):
+        return False
+    return all(isinstance(want, str) or have == want for have, want in zip(shape, expected, strict=True))
 
 
 def match_named(

@@ -15,7 +15,7 @@ from bridge import seeds, tensors
 from bridge.config import Limits
 from bridge.errors import InvalidArgument, ResourceExhausted
 from bridge.game_sessions import GameSessions
-from bridge.images import ImageRequest, Pixels, check_spec, encode, quantise
+from bridge.images import MAX_SIZE_PX, MIN_SIZE_PX, ImageRequest, Pixels, check_spec, encode, quantise
 from bridge.model_card import ModelCard, TensorSpec
 from bridge.registry import Registry, ServedModel
 from bridge.v1 import asset_pb2
@@ -28,6 +28,8 @@ THREADS = 0
 MAX_PSI = 2.0
 CHUNK_BYTES = 1 << 20
 INLINE_PIXELS = 1 << 15
+ENCODE_PIXELS = 1 << 20
+MESSAGE_BYTES = 5
 Floats = npt.NDArray[np.float32]
 
 
@@ -42,21 +44,28 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     control_names: list[str]
 
     def check(self, card: ModelCard) -> None:
-        """Raise `ValueError` where this section contradicts the card's graphs."""
+        """Raise `ValueError` where this section contradicts itself or the card's graphs."""
+        if self.image_size & (self.image_size - 1) or not MIN_SIZE_PX <= self.image_size <= MAX_SIZE_PX:
+            message = f"image_size is {self.image_size}, expected a power of two from {MIN_SIZE_PX} to {MAX_SIZE_PX}"
+            raise ValueError(message)
+        if not 0.0 <= self.default_truncation <= MAX_PSI:
+            raise ValueError(f"default_truncation is {self.default_truncation}, expected 0 to {MAX_PSI:g}")
+        styles = ("float32", ["batch", self.num_layers, self.latent_size])
+        image = ("float32", ["batch", 3, self.image_size, self.image_size])
         expected = {
-            "z": ["batch", self.latent_size],
-            "z_mix": ["batch", self.latent_size],
-            "truncation": ["batch"],
-            "mix_layer": ["batch"],
-            "w": ["batch", self.num_layers, self.latent_size],
-            "noise": ["batch", self.noise_size],
+            "z": ("float32", ["batch", self.latent_size]),
+            "z_mix": ("float32", ["batch", self.latent_size]),
+            "truncation": ("float32", ["batch"]),
+            "mix_layer": ("int64", ["batch"]),
+            "w": styles,
+            "noise": ("float32", ["batch", self.noise_size]),
         }
-        inputs = {spec.name: spec.shape for graph in card.graphs for spec in graph.inputs}
+        inputs = {spec.name: (spec.dtype, spec.shape) for graph in card.graphs for spec in graph.inputs}
         if inputs != expected:
             raise ValueError(f"graph inputs are {inputs}, expected {expected}")
-        image = card.graph("synthesis").outputs[0].shape
-        if image != ["batch", 3, self.image_size, self.image_size]:
-            raise ValueError(f"synthesis gives {image}, expected images of {self.image_size} px")
+        outputs = {spec.name: (spec.dtype, spec.shape) for graph in card.graphs for spec in graph.outputs}
+        if outputs != {"w": styles, "image": image}:
+            raise ValueError(f"graph outputs are {outputs}, expected {{'w': {styles}, 'image': {image}}}")
 
 
 @dataclass(frozen=True)
@@ -87,20 +96,23 @@ class Service:
         raw_bytes = batch.image.rgba_bytes() * len(batch)
         if batch.image.format == asset_pb2.IMAGE_FORMAT_RGBA8:
             self._check_size(raw_bytes, len(batch))
-        avatars = await _generate(model, batch, slice(0, len(batch)))
-        response = pb.GenerateAvatarsResponse(model=model.served_by(), avatars=avatars)
-        self._check_size(response.ByteSize(), len(batch))
+        response = pb.GenerateAvatarsResponse(model=model.served_by())
+        size = response.ByteSize()
+        async for avatar in _generate(model, batch):
+            size += avatar.ByteSize() + MESSAGE_BYTES
+            self._check_size(size, len(batch))
+            response.avatars.append(avatar)
         return response
 
     async def StreamAvatars(self, request: pb.StreamAvatarsRequest) -> AsyncIterator[pb.StreamAvatarsResponse]:
         """Generate a batch and send avatar after avatar, each in chunks of at most 1 MiB."""
         model, batch = self._check(request.model, request.spec)
-        for start in range(0, len(batch), MAX_BATCH):
-            avatars = await _generate(model, batch, slice(start, start + MAX_BATCH))
-            for index, avatar in enumerate(avatars, start):
-                for message in _chunks(avatar, index):
-                    message.model.CopyFrom(model.served_by())
-                    yield message
+        index = 0
+        async for avatar in _generate(model, batch):
+            for message in _chunks(avatar, index):
+                message.model.CopyFrom(model.served_by())
+                yield message
+            index += 1
 
     def _check(self, selector: Any, spec: pb.AvatarSpec) -> tuple[ServedModel, AvatarBatch]:
         model = self._registry.find(selector, "avatar", "model")
@@ -136,7 +148,7 @@ class Service:
     def _check_size(self, size: int, count: int) -> None:
         if size > self._limits.max_message_bytes:
             message = (
-                f"{count} avatars take {size} bytes, one message holds {self._limits.max_message_bytes}; "
+                f"{count} avatars take {size} bytes or more, one message holds {self._limits.max_message_bytes}; "
                 "ask for fewer or call StreamAvatars"
             )
             raise ResourceExhausted(message, field="spec")
@@ -177,7 +189,21 @@ def _mixing(spec: pb.AvatarSpec, sizes: Spec, z: Floats) -> tuple[Floats, npt.ND
     return np.ascontiguousarray(np.broadcast_to(drawn, z.shape)), np.full(count, mixing.layer, np.int64)
 
 
-async def _generate(model: ServedModel, batch: AvatarBatch, part: slice) -> list[pb.Avatar]:
+async def _generate(model: ServedModel, batch: AvatarBatch) -> AsyncIterator[pb.Avatar]:
+    """Yield the avatars of a batch; at most `MAX_BATCH` pictures and about `ENCODE_PIXELS` of encoded ones are held at once."""
+    for start in range(0, len(batch), MAX_BATCH):
+        pixels = quantise(await _pictures(model, batch, slice(start, start + MAX_BATCH)))
+        numbers = batch.seeds[start : start + MAX_BATCH].tolist()
+        step = max(1, ENCODE_PIXELS // batch.image.size_px**2)
+        for first in range(0, len(numbers), step):
+            part = (pixels[first : first + step], numbers[first : first + step], batch.image)
+            inline = len(part[1]) * batch.image.size_px**2 <= INLINE_PIXELS
+            for avatar in _avatars(*part) if inline else await asyncio.to_thread(_avatars, *part):
+                yield avatar
+
+
+async def _pictures(model: ServedModel, batch: AvatarBatch, part: slice) -> Floats:
+    """Run both graphs; `InvalidArgument` when latents are so large that there is no picture."""
     feeds: dict[str, npt.NDArray[Any]] = {
         "z": batch.z[part],
         "z_mix": batch.z_mix[part],
@@ -186,11 +212,14 @@ async def _generate(model: ServedModel, batch: AvatarBatch, part: slice) -> list
     }
     styles = (await model.batchers["mapping"].run(feeds))["w"]
     noise = seeds.avatar_noise(batch.seeds[part], model.spec.noise_size)
-    images = (await model.batchers["synthesis"].run({"w": styles, "noise": noise}))["image"]
-    numbers = batch.seeds[part].tolist()
-    if len(numbers) * batch.image.size_px**2 <= INLINE_PIXELS:
-        return _avatars(quantise(images), numbers, batch.image)
-    return await asyncio.to_thread(_avatars, quantise(images), numbers, batch.image)
+    images: Floats = (await model.batchers["synthesis"].run({"w": styles, "noise": noise}))["image"]
+    finite = np.isfinite(images).all(axis=(1, 2, 3))
+    if not finite.all():
+        row = part.start + int(np.argmin(finite))
+        raise InvalidArgument(
+            f"row {row} gives no picture, its numbers are too large; draw them from N(0, 1)", field="spec.latents"
+        )
+    return images
 
 
 def _avatars(pixels: Pixels, numbers: list[int], image: ImageRequest) -> list[pb.Avatar]:

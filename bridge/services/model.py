@@ -33,8 +33,8 @@ class Service:
     def _find(self, selector: pb.ModelSelector) -> ServedModel | RefusedModel:
         if not selector.name:
             raise InvalidArgument("is empty, expected the name of a model", field="model.name")
-        served = {v: m for (name, v), m in self._registry.served.items() if name == selector.name}
-        refused = {v: m for (name, v), m in self._registry.refused.items() if name == selector.name}
+        served = {v: m for (name, v), m in list(self._registry.served.items()) if name == selector.name}
+        refused = {v: m for (name, v), m in list(self._registry.refused.items()) if name == selector.name}
         versions = sorted({*served, *refused})
         if not versions:
             names = sorted({name for name, _ in (*self._registry.served, *self._registry.refused)})
