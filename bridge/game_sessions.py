@@ -4,40 +4,43 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 GroupKey = tuple[str, str, int]
+MAX_GROUPS = 1024
 
 
-@dataclass(frozen=True)
+@dataclass
 class LastActions:
-    """The actions of one tick: `agents` uint64[N] and, by action name, arrays [N, ...]."""
+    """The actions of one tick: N agent ids and, by action name, arrays [N, ...]."""
 
-    agents: npt.NDArray[np.uint64]
+    agents: Sequence[int]
     actions: Mapping[str, Array]
 
     def of(self, agent: int) -> dict[str, Array] | None:
         """Return the actions of one agent, or `None` if it was not there."""
-        rows = np.flatnonzero(self.agents == np.uint64(agent))
-        return {name: array[rows[0]] for name, array in self.actions.items()} if len(rows) else None
+        if agent not in self.agents:
+            return None
+        row = self.agents.index(agent)
+        return {name: array[row] for name, array in self.actions.items()}
 
 
 @dataclass
 class _Session:
     used: float
-    groups: dict[GroupKey, LastActions] = field(default_factory=dict)
+    groups: OrderedDict[GroupKey, LastActions] = field(default_factory=OrderedDict)
 
 
 class GameSessions:
     """Last actions by session id and group; the least recently used session goes when there are too many.
 
-    A session that is not used for `ttl_s` seconds is forgotten. No session ever sees another's actions: every look-up goes
+    A session that is not used for `ttl_s` seconds is forgotten, and so is the group longest not seen of a session with more
+    than `MAX_GROUPS`. No session ever sees another's actions: every look-up goes
     through the session's id.
     """
 
@@ -64,12 +67,16 @@ class GameSessions:
         session = self._sessions.setdefault(session_id, _Session(0.0))
         session.used = self._clock()
         session.groups[group] = actions
+        session.groups.move_to_end(group)
+        if len(session.groups) > MAX_GROUPS:
+            session.groups.popitem(last=False)
         self._sessions.move_to_end(session_id)
         while len(self._sessions) > self._capacity:
             self._sessions.popitem(last=False)
 
     def end(self, session_id: str) -> bool:
         """Forget a session; return whether anything was kept for it."""
+        self._expire()
         return self._sessions.pop(session_id, None) is not None
 
     def _expire(self) -> None:

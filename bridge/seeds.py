@@ -20,8 +20,9 @@ Floats = npt.NDArray[np.float32]
 MAX_SEED = (1 << 64) - 1
 MAX_BLOCKS = 1 << 24
 
-_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
-_WEYL = (0x9E3779B9, 0xBB67AE85)
+ROUNDS = 10
+_MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64)
+_WEYL = np.array([0x9E3779B9, 0xBB67AE85], np.uint64)
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 
@@ -36,14 +37,21 @@ class Purpose(IntEnum):
 
 
 def philox(counter: Array32, key: Array32) -> Array32:
-    """Return Philox-4x32-10 of counters uint32[..., 4] under keys uint32[..., 2]; shapes broadcast."""
-    c0, c1, c2, c3 = (counter[..., i].astype(np.uint64) for i in range(4))
-    k0, k1 = (key[..., i].astype(np.uint64) for i in range(2))
-    for _ in range(10):
-        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        c0, c1, c2, c3 = (p1 >> _SHIFT) ^ c1 ^ k0, p1 & _LOW, (p0 >> _SHIFT) ^ c3 ^ k1, p0 & _LOW
-        k0, k1 = (k0 + np.uint64(_WEYL[0])) & _LOW, (k1 + np.uint64(_WEYL[1])) & _LOW
-    return np.stack(np.broadcast_arrays(c0, c1, c2, c3), axis=-1).astype(np.uint32)
+    """Return Philox-4x32-10 of counters uint32[..., 4] under keys uint32[..., 2]; shapes broadcast.
+
+    Both multiplications of a round are done at once: words 0 and 2 stand in one array, words 1 and 3 in another.
+    """
+    shape = np.broadcast_shapes(counter.shape[:-1], key.shape[:-1])
+    words = np.broadcast_to(counter, (*shape, 4)).astype(np.uint64)
+    multiplied, others = words[..., 0::2], words[..., 1::2]
+    round_key = key.astype(np.uint64)
+    for _ in range(ROUNDS):
+        product = multiplied * _MULTIPLIERS
+        multiplied = (product[..., ::-1] >> _SHIFT) ^ others ^ round_key
+        others = product[..., ::-1] & _LOW
+        round_key = (round_key + _WEYL) & _LOW
+    words[..., 0::2], words[..., 1::2] = multiplied, others
+    return words.astype(np.uint32)
 
 
 def latents(seeds: Sequence[int] | npt.NDArray[Any], size: int) -> Floats:
@@ -81,10 +89,15 @@ def _words(
     seed = np.asarray(seeds, np.uint64).reshape(-1, 1)
     agent = np.asarray(agents, np.uint64).reshape(-1, 1)
     ticks = np.asarray(tick, np.uint64).reshape(-1, 1)
-    block = np.arange(_blocks(width), dtype=np.uint64)[None] | np.uint64(purpose << 24)
-    words = (block, ticks & _LOW, agent & _LOW, agent >> _SHIFT)
-    counter = np.stack(np.broadcast_arrays(*words), axis=-1).astype(np.uint32)
-    key = np.stack((seed & _LOW, seed >> _SHIFT), axis=-1).astype(np.uint32)
+    blocks = _blocks(width)
+    counter = np.empty((max(len(agent), len(ticks)), blocks, 4), np.uint32)
+    counter[..., 0] = np.arange(blocks, dtype=np.uint32) | np.uint32(purpose << 24)
+    counter[..., 1] = ticks & _LOW
+    counter[..., 2] = agent & _LOW
+    counter[..., 3] = agent >> _SHIFT
+    key = np.empty((len(seed), 1, 2), np.uint32)
+    key[..., 0] = seed & _LOW
+    key[..., 1] = seed >> _SHIFT
     return philox(counter, key)
 
 

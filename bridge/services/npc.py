@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,7 +26,11 @@ THREADS = 1
 MAX_SESSION_ID = 128
 MASK, NOISE = "action_mask", "noise"
 Array = npt.NDArray[Any]
-Flags = npt.NDArray[np.bool_]
+AGENT_OK, FROM_MODEL = pb.AGENT_STATUS_OK, pb.SOURCE_MODEL
+INVALID = pb.AGENT_STATUS_INVALID_OBSERVATION
+SAMPLINGS = frozenset(pb.Sampling.values())
+SEEDED = pb.SAMPLING_SEEDED
+TensorType = tuple[str, list[int | str]]
 
 
 class ObservationSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +55,19 @@ class ActionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     branches: list[int] = []
     elements: list[str] = []
     units: str = ""
+
+    @property
+    def dtype(self) -> str:
+        """Return the type of the numbers."""
+        return "int64" if self.kind == "discrete" else "float32"
+
+    def check(self) -> None:
+        """Raise `ValueError` where ranges or branches do not fit the size."""
+        lengths = [len(self.branches)] if self.kind == "discrete" else [len(self.low), len(self.high)]
+        if any(length != self.size for length in lengths):
+            raise ValueError(f'action "{self.name}" of size {self.size} has ranges of lengths {lengths}')
+        if any(branch < 1 for branch in self.branches) or (self.kind == "continuous" and self.branches):
+            raise ValueError(f'action "{self.name}" has branches {self.branches}, expected sizes of at least 1 if discrete')
 
 
 class NoiseSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,36 +94,44 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def check(self, card: ModelCard) -> None:
         """Raise `ValueError` where this section contradicts the card's graph."""
         graph = card.graph("policy")
-        expected: dict[str, list[int | str]] = {spec.name: ["batch", *spec.shape] for spec in self.observations}
-        expected[NOISE] = ["batch", self.noise_size]
+        dtypes = {spec.name: spec.dtype for spec in graph.inputs}
+        expected: dict[str, TensorType] = {
+            spec.name: (dtypes.get(spec.name, "float32"), ["batch", *spec.shape]) for spec in self.observations
+        }
+        expected[NOISE] = ("float32", ["batch", self.noise_size])
         if self.mask_size:
-            expected[MASK] = ["batch", self.mask_size]
-        inputs = {spec.name: spec.shape for spec in graph.inputs}
+            expected[MASK] = ("bool", ["batch", self.mask_size])
+        inputs = {spec.name: (spec.dtype, spec.shape) for spec in graph.inputs}
         if inputs != expected:
             raise ValueError(f"graph inputs are {inputs}, expected {expected}")
-        actions = {spec.name: ["batch", spec.size] for spec in self.actions}
-        outputs = {spec.name: spec.shape for spec in graph.outputs}
+        actions = {spec.name: (spec.dtype, ["batch", spec.size]) for spec in self.actions}
+        outputs = {spec.name: (spec.dtype, spec.shape) for spec in graph.outputs}
         if outputs != actions:
             raise ValueError(f"graph outputs are {outputs}, expected {actions}")
         for action in self.actions:
-            lengths = [len(action.branches)] if action.kind == "discrete" else [len(action.low), len(action.high)]
-            if any(length != action.size for length in lengths):
-                raise ValueError(f'action "{action.name}" of size {action.size} has ranges of lengths {lengths}')
+            action.check()
         branches = sum(sum(action.branches) for action in self.actions)
         if self.mask_size not in (0, branches):
             raise ValueError(f"mask_size is {self.mask_size}, expected 0 or {branches}, the sum of all branches")
 
 
-@dataclass(frozen=True)
+_REASONS = {
+    INVALID: "an observation holds NaN, an infinity or a number beyond the policy's range; the agent did not get its action",
+    pb.AGENT_STATUS_ALL_ACTIONS_MASKED: "the action mask forbids every action of a branch, expected one allowed at least",
+}
+
+
+@dataclass
 class GroupBatch:
     """A checked policy group: arrays of N rows, and which agents cannot be served."""
 
     model: ServedModel
     name: str
-    agents: npt.NDArray[np.uint64]
+    agents: list[int]
     feeds: dict[str, Array]
-    starts: Flags
-    statuses: npt.NDArray[np.int64]
+    starts: Sequence[bool]
+    statuses: dict[int, int]
+    """Status of the rows that cannot be served; every other row is OK."""
 
     def key(self) -> tuple[str, str, int]:
         """Return the key under which the group's last actions are kept."""
@@ -157,38 +183,38 @@ class Service:
         if len(group.episode_starts) not in (0, rows):
             message = f"{len(group.episode_starts)} flags for {rows} agents, expected none or {rows}"
             raise InvalidArgument(message, field=f"{path}.episode_starts")
-        starts = np.array(group.episode_starts, bool) if group.episode_starts else np.zeros(rows, bool)
         inputs = [tensor for tensor in model.card.graph("policy").inputs if tensor.name not in (NOISE, MASK)]
         feeds = tensors.match_named(group.observations, inputs, rows, f"{path}.observations")
-        statuses = np.full(rows, pb.AGENT_STATUS_OK, np.int64)
+        statuses: dict[int, int] = {}
         _fail_invalid(feeds, statuses)
         if spec.mask_size or group.HasField("action_mask"):
             feeds[MASK] = _mask(group, spec, rows, path, statuses)
         feeds[NOISE] = _noise(group, spec, agents, request, path)
-        return GroupBatch(model, group.name, agents, feeds, starts, statuses)
+        return GroupBatch(model, group.name, agents, feeds, group.episode_starts, statuses)
 
     def _answer(self, batch: GroupBatch, outputs: dict[str, Array], session_id: str) -> pb.GroupActions:
-        sources = np.full(len(batch.agents), pb.SOURCE_MODEL)
-        failures = []
-        failed = np.flatnonzero(batch.statuses != pb.AGENT_STATUS_OK)
-        if len(failed):
+        rows = len(batch.agents)
+        statuses, sources, failures = [AGENT_OK] * rows, [FROM_MODEL] * rows, []
+        _fail_overflown(outputs, batch.statuses)
+        if batch.statuses:
             outputs = {name: array.copy() for name, array in outputs.items()}
             last = self._sessions.last(session_id, batch.key()) if session_id else None
-            for row in failed.tolist():
+            for row, status in batch.statuses.items():
+                statuses[row] = status
                 sources[row] = _replace(batch, outputs, row, last)
-                failures.append(pb.AgentFailure(agent_id=int(batch.agents[row]), message=_reason(batch, row)))
+                failures.append(pb.AgentFailure(agent_id=batch.agents[row], message=_REASONS[status]))
         self._sessions.keep(session_id, batch.key(), LastActions(batch.agents, outputs))
         return pb.GroupActions(
             name=batch.name,
             model=batch.model.served_by(),
             actions=tensors.from_arrays(outputs),
-            statuses=batch.statuses.tolist(),
-            sources=sources.tolist(),
+            statuses=statuses,
+            sources=sources,
             failures=failures,
         )
 
 
-def _agents(group: pb.PolicyGroup, path: str) -> npt.NDArray[np.uint64]:
+def _agents(group: pb.PolicyGroup, path: str) -> list[int]:
     ids = list(group.agent_ids)
     if not ids:
         raise InvalidArgument("no agent, expected at least one", field=f"{path}.agent_ids")
@@ -196,47 +222,57 @@ def _agents(group: pb.PolicyGroup, path: str) -> npt.NDArray[np.uint64]:
         seen: set[int] = set()
         twice = next(i for i in ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
         raise InvalidArgument(f"agent {twice} is there twice, expected unique ids", field=f"{path}.agent_ids")
-    return np.array(ids, np.uint64)
+    return ids
 
 
-def _fail_invalid(feeds: dict[str, Array], statuses: npt.NDArray[np.int64]) -> None:
+def _fail_invalid(feeds: dict[str, Array], statuses: dict[int, int]) -> None:
     """Mark agents with NaN or infinite observations and give them zeros, so that nothing of theirs reaches the batch."""
     for name, array in feeds.items():
         if array.dtype.kind != "f" or np.isfinite(array).all():
             continue
         bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
-        statuses[bad] = pb.AGENT_STATUS_INVALID_OBSERVATION
+        _mark(statuses, bad, INVALID)
         feeds[name] = array.copy()
         feeds[name][bad] = 0
 
 
-def _mask(group: pb.PolicyGroup, spec: Spec, rows: int, path: str, statuses: npt.NDArray[np.int64]) -> Array:
-    """Return the mask bool[rows, mask_size]; agents with a branch that is all forbidden are marked and freed."""
+def _mark(statuses: dict[int, int], bad: npt.ArrayLike, status: int) -> None:
+    """Give the rows where `bad` is true a status."""
+    statuses.update(dict.fromkeys(np.flatnonzero(bad).tolist(), status))
+
+
+def _fail_overflown(outputs: dict[str, Array], statuses: dict[int, int]) -> None:
+    """Mark agents whose finite observations drove the policy out of its numbers: no NaN ever reaches a game."""
+    for array in outputs.values():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            _mark(statuses, ~np.isfinite(array).all(axis=1), INVALID)
+
+
+def _mask(group: pb.PolicyGroup, spec: Spec, rows: int, path: str, statuses: dict[int, int]) -> Array:
+    """Return the mask bool[rows, mask_size]; agents with a branch all forbidden are marked, and that branch is freed."""
     if not spec.mask_size:
         raise InvalidArgument("the policy takes no mask, expected none", field=f"{path}.action_mask")
     if not group.HasField("action_mask"):
         return np.ones((rows, spec.mask_size), bool)
     wanted = TensorSpec(name=MASK, dtype="bool", shape=["batch", spec.mask_size])
     mask = tensors.match(group.action_mask, wanted, rows, f"{path}.action_mask")
-    start, forbidden = 0, np.zeros(rows, np.bool_)
+    start = 0
     for size in (size for action in spec.actions for size in action.branches):
-        forbidden |= ~mask[:, start : start + size].any(axis=1)
+        forbidden = ~mask[:, start : start + size].any(axis=1)
+        if forbidden.any():
+            mask = mask.copy()
+            mask[forbidden, start : start + size] = True
+            _mark(statuses, forbidden, pb.AGENT_STATUS_ALL_ACTIONS_MASKED)
         start += size
-    if forbidden.any():
-        mask = mask.copy()
-        mask[forbidden] = True
-        statuses[forbidden] = pb.AGENT_STATUS_ALL_ACTIONS_MASKED
     return mask
 
 
-def _noise(
-    group: pb.PolicyGroup, spec: Spec, agents: npt.NDArray[np.uint64], request: pb.ChooseActionsRequest, path: str
-) -> Array:
+def _noise(group: pb.PolicyGroup, spec: Spec, agents: list[int], request: pb.ChooseActionsRequest, path: str) -> Array:
     """Return zeros for deterministic actions, else draws keyed by seed, agent and tick."""
-    if group.sampling >= len(pb.Sampling.keys()):
+    if group.sampling not in SAMPLINGS:
         message = f"is {group.sampling}, expected one of {pb.Sampling.keys()}"
         raise InvalidArgument(message, field=f"{path}.sampling")
-    if group.sampling != pb.SAMPLING_SEEDED or not spec.noise_size:
+    if group.sampling != SEEDED or not spec.noise_size:
         return np.zeros((len(agents), spec.noise_size), np.float32)
     columns, start = np.empty((len(agents), spec.noise_size), np.float32), 0
     for part in spec.noise:
@@ -251,8 +287,9 @@ def _replace(batch: GroupBatch, outputs: dict[str, Array], row: int, last: LastA
     """Put the agent's last action, or a neutral one, in place of what the policy made of zeros; return the source."""
     spec: Spec = batch.model.spec
     mask = batch.feeds[MASK][row] if MASK in batch.feeds else None
+    starts = bool(batch.starts) and batch.starts[row]
     masked = batch.statuses[row] == pb.AGENT_STATUS_ALL_ACTIONS_MASKED
-    cached = None if last is None or batch.starts[row] or masked else last.of(int(batch.agents[row]))
+    cached = None if last is None or starts or masked else last.of(batch.agents[row])
     if cached is not None and (mask is None or _allowed(spec, cached, mask)):
         for name, values in cached.items():
             outputs[name][row] = values
@@ -281,9 +318,3 @@ def _allowed(spec: Spec, actions: dict[str, Array], mask: Array) -> bool:
                 return False
             start += size
     return True
-
-
-def _reason(batch: GroupBatch, row: int) -> str:
-    if batch.statuses[row] == pb.AGENT_STATUS_INVALID_OBSERVATION:
-        return "an observation holds NaN or an infinity, expected numbers; the agent did not get the policy's action"
-    return "the action mask forbids every action of a branch, expected one allowed at least"

@@ -1,0 +1,176 @@
+"""`python -m bench.run`: measures the sidecar against bare ONNX Runtime and a bare gRPC echo, and writes RESULTS.md.
+
+All three take turns, call by call, in one run, so that a change of the machine's speed reaches each alike. The client is
+this process; the sidecar and the echo are processes of their own. Batch wait is 0.
+"""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import onnxruntime as ort
+import psutil
+import tyro
+from google.protobuf.message import Message
+from tqdm import tqdm
+
+from bench.cases import Case, cases
+from bench.processes import SidecarProcess, echo, idle_cpu_percent, sidecar
+from bridge.services import family_modules
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """Measure the sidecar and write the figures with the machine and the command."""
+
+    models: Path = Path("models")
+    """Folder with the bundles."""
+    policy: str = "assistant"
+    """Name of the npc bundle."""
+    avatar: str = "pixel"
+    """Name of the avatar bundle."""
+    seconds: float = 8.0
+    """Seconds for each case."""
+    idle_seconds: float = 10.0
+    """Seconds over which the idle sidecar is watched."""
+    out: Path = RESULTS
+    """File to write."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds of each call, one array for each of the three."""
+
+    case: Case
+    bare: np.ndarray
+    echo: np.ndarray
+    sidecar: np.ndarray
+
+
+def measure(case: Case, echo_address: str, sidecar_address: str, seconds: float) -> Timing:
+    """Call all three in turn for `seconds` after a short warm-up."""
+    with _channel(echo_address) as echo_channel, _channel(sidecar_address) as sidecar_channel:
+        echo_call, sidecar_call = _call(echo_channel, case), _call(sidecar_channel, case)
+        turns: list[Callable[[], Any]] = [case.bare, echo_call, sidecar_call]
+        for turn in turns * 20:
+            turn()
+        times: list[list[float]] = [[], [], []]
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            for turn, column in zip(turns, times, strict=True):
+                start = time.perf_counter()
+                turn()
+                column.append((time.perf_counter() - start) * 1000)
+    bare, echoed, served = (np.array(column) for column in times)
+    return Timing(case, bare, echoed, served)
+
+
+def main(config: BenchConfig) -> None:
+    """Run every case and write the results."""
+    planned = cases(config.models, config.policy, config.avatar)
+    timings = []
+    with sidecar(config.models) as process, tempfile.TemporaryDirectory() as folder:
+        idle = idle_cpu_percent(process.process, config.idle_seconds)
+        for case in tqdm(planned, unit="case"):
+            with _channel(process.address) as channel:
+                answer = _call(channel, case)()
+            with echo({case.method: answer}, Path(folder)) as echo_address:
+                timings.append(measure(case, echo_address, process.address, config.seconds))
+        config.out.write_text(report(config, timings, process, idle, process.process.memory_info().rss))
+    print(f"wrote {config.out}")
+
+
+def report(config: BenchConfig, timings: list[Timing], process: SidecarProcess, idle: float, rss: int) -> str:
+    """Return RESULTS.md."""
+    rows = [
+        "| call | calls | request bytes | ONNX Runtime p50 / p99 | gRPC echo p50 / p99 | sidecar p50 / p99 "
+        "| overhead p50 | overhead p99 |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        *(_row(timing) for timing in timings),
+    ]
+    facts = [
+        "| figure | value |",
+        "| --- | ---: |",
+        f"| start of the process to SERVING | {process.start_seconds:.2f} s |",
+        f"| resident memory after the run | {rss / 2**20:.0f} MiB |",
+        f"| CPU of the idle sidecar over {config.idle_seconds:.0f} s | {idle:.2f} % of one core |",
+    ]
+    return HEADER.format(**_machine(config)) + "\n".join(rows) + FACTS + "\n".join(facts) + "\n"
+
+
+HEADER = """# Measured figures
+
+Written by `{command}` on {date}, commit {commit}.
+
+Machine: {cpu}, {cores} cores, {memory} GiB, {system}; Python {python}, ONNX Runtime {ort} (CPUExecutionProvider),
+grpcio {grpc}.
+
+## Overhead of the sidecar
+
+Milliseconds a call, one client, batch wait 0. *ONNX Runtime* is the same graphs on the same inputs in the client's process;
+*gRPC echo* is a grpc.aio server in a process of its own that parses the same request and serialises the same answer.
+Overhead = sidecar / (echo + ONNX Runtime) of the same column; the three take turns call by call.
+
+"""
+FACTS = "\n\n## Life beside a game\n\n"
+
+
+def _row(timing: Timing) -> str:
+    p50, p99 = (
+        [float(np.percentile(column, q)) for column in (timing.bare, timing.echo, timing.sidecar)] for q in (50, 99)
+    )
+    pairs = [f"{a:.3f} / {b:.3f}" for a, b in zip(p50, p99, strict=True)]
+    overheads = [f"{column[2] / (column[0] + column[1]):.2f}" for column in (p50, p99)]
+    sizes = f"{timing.case.request.ByteSize():,}"
+    return f"| {timing.case.title} | {len(timing.bare):,} | {sizes} | {' | '.join(pairs)} | {' | '.join(overheads)} |"
+
+
+def _channel(address: str) -> grpc.Channel:
+    return grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1)])
+
+
+def _call(channel: grpc.Channel, case: Case) -> Callable[[], Message]:
+    service, method = case.method.split("/")
+    module = next(m for m in family_modules().values() if m.DESCRIPTOR.name == service)
+    answer = getattr(module.pb, module.DESCRIPTOR.methods_by_name[method].output_type.name)
+    path = f"/{module.DESCRIPTOR.full_name}/{method}"
+    stub = channel.unary_unary(path, type(case.request).SerializeToString, answer.FromString)
+    return lambda: stub(case.request, timeout=30)
+
+
+def _machine(config: BenchConfig) -> dict[str, object]:
+    cpu = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.processor(),
+    )
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    changed = subprocess.run(["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, check=False)
+    return {
+        "command": " ".join(["python -m bench.run", *sys.argv[1:]]),
+        "date": datetime.date.today().isoformat(),
+        "commit": commit.stdout.strip() + (" with changes" if changed.stdout.strip() else ""),
+        "cpu": cpu,
+        "cores": psutil.cpu_count(),
+        "memory": round(psutil.virtual_memory().total / 2**30),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "ort": ort.__version__,
+        "grpc": grpc.__version__,
+    }
+
+
+if __name__ == "__main__":
+    main(tyro.cli(BenchConfig))
