@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -37,11 +37,12 @@ def parse(data: bytes, method: MethodDescriptor) -> Any:
 
 def _method_handler(method: MethodDescriptor, function: Callable[..., Any]) -> grpc.RpcMethodHandler:
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_stream(method, function), None, _serialise)
-    return grpc.unary_unary_rpc_method_handler(_unary(method, function), None, _serialise)
+        return grpc.unary_stream_rpc_method_handler(_stream(method, function), None, serialise)
+    return grpc.unary_unary_rpc_method_handler(_unary(method, function), None, serialise)
 
 
-def _serialise(message: Message) -> bytes:
+def serialise(message: Message) -> bytes:
+    """Return a message's bytes."""
     data: bytes = message.SerializeToString()
     return data
 
@@ -51,8 +52,7 @@ def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message
         try:
             return await function(parse(data, method))
         except Exception as error:
-            await _abort(error, method, context)
-            raise  # not reached: abort raises
+            await abort(error, method, context)
 
     return unary
 
@@ -65,11 +65,13 @@ def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Me
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            await _abort(error, method, context)
+            await abort(error, method, context)
 
     return stream
 
 
-async def _abort(error: Exception, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+async def abort(error: Exception, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:
+    """End a call with the status of `error` and its details in the trailers."""
     code, status = to_status(error, method.full_name)
     await context.abort(code, status.message, trailing_metadata=((DETAILS_KEY, status.SerializeToString()),))
+    raise error  # not reached: context.abort raises

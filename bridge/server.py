@@ -7,29 +7,32 @@ import contextlib
 import ipaddress
 import json
 import logging
+import math
 import os
 import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from types import TracebackType
 from typing import Any
 
 import grpc
 import onnxruntime
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health, health_pb2
 
-from bridge.config import ServeConfig
+from bridge.config import Limits, ServeConfig
 from bridge.game_sessions import GameSessions
 from bridge.registry import LoadOptions, Registry
 from bridge.rpc import generic_handler
 from bridge.services import family_modules
 from bridge.services import model as model_service
 from bridge.session import choose_providers
+from bridge.standard_services import health_handler, reflection_handlers
 from bridge.web import WebServer, web_server
 
+MAX_PORT = 65_535
 log = logging.getLogger("metabridge")
 
 
@@ -102,9 +105,8 @@ class Sidecar:
         server = grpc.aio.server(options=options, maximum_concurrent_rpcs=limits.max_concurrent_calls)
         for descriptor, service in self._services:
             server.add_generic_rpc_handlers((generic_handler(descriptor, service),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = [descriptor.full_name for descriptor, _ in self._services]
-        reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        server.add_generic_rpc_handlers((health_handler(self._health), *reflection_handlers([*names, health.SERVICE_NAME])))
         return server
 
     def _bind_grpc(self) -> int:
@@ -128,6 +130,7 @@ class Sidecar:
             read_max_bytes=self.config.limits.max_message_bytes,
             cors_origins=self.config.cors_origins,
             concurrency=self.config.limits.max_concurrent_calls,
+            drain_seconds=self.config.drain_seconds,
         )
         self._web_task = await self._web.start(listener)
 
@@ -175,12 +178,31 @@ def _check(config: ServeConfig) -> None:
     if not config.models.is_dir():
         message = f"there is no folder {config.models}; export a model into it first, or name another with --models"
         raise StartError(message)
+    _check_numbers(config)
     if not _is_loopback(config.host):
         message = (
             f"--host {config.host} can be reached from other machines, and the sidecar has neither TLS nor a token yet; "
             "bind 127.0.0.1 and put a proxy with both before it"
         )
         raise StartError(message)
+
+
+def _check_numbers(config: ServeConfig) -> None:
+    web_port = config.port + 1 if config.web_port is None and config.port else config.web_port or 0
+    ranges: list[tuple[str, float, float, float]] = [
+        ("--port", config.port, 0, MAX_PORT),
+        ("--web-port", web_port, -1, MAX_PORT),
+        ("--threads", config.threads, 0, math.inf),
+        ("--max-batch", config.max_batch, 0, math.inf),
+        ("--max-wait-ms", config.max_wait_ms, 0, 60_000),
+        ("--queue-capacity", config.queue_capacity, 1, math.inf),
+        ("--drain-seconds", config.drain_seconds, 0, math.inf),
+    ]
+    ranges += [(f"--limits.{f.name.replace('_', '-')}", getattr(config.limits, f.name), 1, math.inf) for f in fields(Limits)]
+    for flag, value, least, most in ranges:
+        if not least <= value <= most:
+            expected = f"at least {least}" if most == math.inf else f"{least} to {most}"
+            raise StartError(f"{flag} is {value}, expected {expected}")
 
 
 def _is_loopback(host: str) -> bool:

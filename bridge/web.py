@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
@@ -32,7 +33,8 @@ from starlette.middleware.cors import CORSMiddleware
 from bridge.errors import InvalidArgument, ResourceExhausted, to_status
 
 MAX_JSON_BYTES = 256 << 10
-SHUTDOWN_SECONDS = 5
+RETRY_SECONDS = 0.05
+CONNECTIONS_PER_CALL = 8
 GRPC_WEB_HEADERS = (
     "content-type",
     "x-grpc-web",
@@ -48,9 +50,14 @@ Services = Sequence[tuple[ServiceDescriptor, object]]
 class Application(ConnectASGIApplication[Services]):
     """All services as one ASGI application."""
 
-    def __init__(self, services: Services, read_max_bytes: int) -> None:
-        codecs = [CheckedCodec(google_protobuf_binary_codec()), CheckedCodec(google_protobuf_json_codec())]
-        super().__init__(service=services, endpoints=_endpoints, read_max_bytes=read_max_bytes, codecs=codecs)
+    def __init__(self, services: Services, read_max_bytes: int, slots: Slots) -> None:
+        super().__init__(
+            service=services,
+            endpoints=lambda served: _endpoints(served, slots),
+            read_max_bytes=read_max_bytes,
+            codecs=[CheckedCodec(google_protobuf_binary_codec()), CheckedCodec(google_protobuf_json_codec())],
+            compressions=(),  # both ends are on one machine: compressing a picture would only hold up the event loop
+        )
 
     @property
     def path(self) -> str:
@@ -105,9 +112,28 @@ class WebServer(uvicorn.Server):
         return task
 
 
-def web_server(services: Services, *, read_max_bytes: int, cors_origins: Sequence[str], concurrency: int) -> WebServer:
+class Slots:
+    """Counts the calls that run; one more than `limit` is answered with RESOURCE_EXHAUSTED, as on the gRPC port."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._taken = 0
+
+    def __enter__(self) -> None:
+        if self._taken >= self._limit:
+            message = f"{self._taken} calls run already; try again or raise --limits.max-concurrent-calls"
+            raise ResourceExhausted(message, retry_s=RETRY_SECONDS)
+        self._taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._taken -= 1
+
+
+def web_server(
+    services: Services, *, read_max_bytes: int, cors_origins: Sequence[str], concurrency: int, drain_seconds: float
+) -> WebServer:
     """Return a server, not yet started, for gRPC-Web and Connect; CORS is off without origins."""
-    application: Any = Application(services, read_max_bytes)
+    application: Any = Application(services, read_max_bytes, Slots(concurrency))
     if cors_origins:
         application = CORSMiddleware(
             application,
@@ -123,18 +149,18 @@ def web_server(services: Services, *, read_max_bytes: int, cors_origins: Sequenc
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=concurrency,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            limit_concurrency=concurrency * CONNECTIONS_PER_CALL,
+            timeout_graceful_shutdown=math.ceil(drain_seconds),
         )
     )
 
 
-def _endpoints(services: Services) -> Any:
+def _endpoints(services: Services, slots: Slots) -> Any:
     endpoints = {}
     for descriptor, service in services:
         for method in descriptor.methods:
             function = getattr(service, method.name)
-            endpoint = _stream(method, function) if method.server_streaming else _unary(method, function)
+            endpoint = (_stream if method.server_streaming else _unary)(method, function, slots)
             endpoints[f"/{descriptor.full_name}/{method.name}"] = endpoint
     return endpoints
 
@@ -150,21 +176,23 @@ def _info(method: MethodDescriptor) -> MethodInfo[Any, Any]:
     )
 
 
-def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]]) -> Endpoint[Any, Any]:
+def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]], slots: Slots) -> Endpoint[Any, Any]:
     async def unary(request: Any, context: RequestContext[Any, Any]) -> Any:
         try:
-            return await function(request)
+            with slots:
+                return await function(request)
         except Exception as error:
             raise _connect_error(error, method.full_name) from error
 
     return Endpoint.unary(_info(method), unary)
 
 
-def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]]) -> Endpoint[Any, Any]:
+def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]], slots: Slots) -> Endpoint[Any, Any]:
     async def stream(request: Any, context: RequestContext[Any, Any]) -> AsyncIterator[Any]:
         try:
-            async for message in function(request):
-                yield message
+            with slots:
+                async for message in function(request):
+                    yield message
         except Exception as error:
             raise _connect_error(error, method.full_name) from error
 

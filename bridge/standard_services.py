@@ -1,0 +1,60 @@
+"""The services every gRPC tool knows: health v1, and server reflection as v1 and v1alpha.
+
+The stock registration parses requests outside of any handler, where gRPC for Python answers INTERNAL to bytes that do not
+parse; here they are parsed as every other request is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from bridge.rpc import abort, parse, serialise
+
+REFLECTION_SERVICES = ("grpc.reflection.v1.ServerReflection", reflection.SERVICE_NAME)
+_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
+_REFLECTION = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].methods_by_name["ServerReflectionInfo"]
+
+
+def health_handler(servicer: health.aio.HealthServicer) -> grpc.GenericRpcHandler:
+    """Return the handler of `grpc.health.v1.Health`."""
+
+    def parsed(name: str) -> Any:
+        method, function = _HEALTH.methods_by_name[name], getattr(servicer, name)
+
+        async def call(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            try:
+                request = parse(data, method)
+            except Exception as error:
+                await abort(error, method, context)
+            return await function(request, context)
+
+        return call
+
+    handlers = {
+        "Check": grpc.unary_unary_rpc_method_handler(parsed("Check"), None, serialise),
+        "Watch": grpc.unary_stream_rpc_method_handler(parsed("Watch"), None, serialise),
+    }
+    return grpc.method_handlers_generic_handler(health.SERVICE_NAME, handlers)
+
+
+def reflection_handlers(names: Sequence[str]) -> tuple[grpc.GenericRpcHandler, ...]:
+    """Return a handler for each version of server reflection, which differ in their package's name alone."""
+    servicer: Any = reflection.aio.ReflectionServicer((*names, reflection.SERVICE_NAME))
+
+    async def info(stream: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        try:
+            requests = (parse(data, _REFLECTION) async for data in stream)
+            async for answer in servicer.ServerReflectionInfo(requests, context):
+                yield answer
+        except Exception as error:
+            await abort(error, _REFLECTION, context)
+
+    handler = grpc.stream_stream_rpc_method_handler(info, None, serialise)
+    return tuple(
+        grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": handler}) for service in REFLECTION_SERVICES
+    )
