@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy.typing as npt
@@ -24,10 +25,12 @@ class LastActions:
 
     def of(self, agent: int) -> dict[str, Array] | None:
         """Return the actions of one agent, or `None` if it was not there."""
-        if agent not in self.agents:
-            return None
-        row = self.agents.index(agent)
-        return {name: array[row] for name, array in self.actions.items()}
+        row = self._rows.get(agent)
+        return None if row is None else {name: array[row] for name, array in self.actions.items()}
+
+    @cached_property
+    def _rows(self) -> dict[int, int]:
+        return {agent: row for row, agent in enumerate(self.agents)}
 
 
 @dataclass
