@@ -25,6 +25,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 }
 _NUMBERS: dict[np.dtype[Any], Any] = {dtype: number for number, dtype in _DTYPES.items()}
 _BOOL = np.dtype(bool)
+MAX_AXES = 32
 
 
 def to_array(tensor: tensor_pb2.Tensor, field: str) -> Array:
@@ -33,6 +34,8 @@ def to_array(tensor: tensor_pb2.Tensor, field: str) -> Array:
     if dtype is None:
         raise InvalidArgument(f"dtype is {tensor.dtype}, expected one of DataType's values", field=f"{field}.dtype")
     shape = tuple(tensor.shape)
+    if len(shape) > MAX_AXES:  # before anything is multiplied: a million axes have a product of a million digits
+        raise InvalidArgument(f"shape has {len(shape)} axes, expected at most {MAX_AXES}", field=f"{field}.shape")
     if any(size < 0 for size in shape):
         raise InvalidArgument(f"shape is {list(shape)}, expected sizes of at least 0", field=f"{field}.shape")
     expected = prod(shape) * dtype.itemsize
@@ -43,7 +46,7 @@ def to_array(tensor: tensor_pb2.Tensor, field: str) -> Array:
         raise InvalidArgument("a bool is a byte other than 0 and 1", field=f"{field}.data")
     try:
         return np.frombuffer(tensor.data, dtype).reshape(shape)
-    except ValueError as error:  # too many axes, or sizes beyond an address beside a size of 0
+    except ValueError as error:  # sizes beyond every address, beside a size of 0
         raise InvalidArgument(f"shape {list(shape)} is no array's: {error}", field=f"{field}.shape") from error
 
 

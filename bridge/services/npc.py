@@ -26,6 +26,7 @@ THREADS = 1
 MAX_SESSION_ID = 128
 MASK, NOISE = "action_mask", "noise"
 Array = npt.NDArray[Any]
+Statuses = dict[int, pb.AgentStatus]
 AGENT_OK, FROM_MODEL = pb.AGENT_STATUS_OK, pb.SOURCE_MODEL
 INVALID = pb.AGENT_STATUS_INVALID_OBSERVATION
 SAMPLINGS = frozenset(pb.Sampling.values())
@@ -130,7 +131,7 @@ class GroupBatch:
     agents: list[int]
     feeds: dict[str, Array]
     starts: Sequence[bool]
-    statuses: dict[int, int]
+    statuses: Statuses
     """Status of the rows that cannot be served; every other row is OK."""
 
     def key(self) -> tuple[str, str, int]:
@@ -185,7 +186,7 @@ class Service:
             raise InvalidArgument(message, field=f"{path}.episode_starts")
         inputs = [tensor for tensor in model.card.graph("policy").inputs if tensor.name not in (NOISE, MASK)]
         feeds = tensors.match_named(group.observations, inputs, rows, f"{path}.observations")
-        statuses: dict[int, int] = {}
+        statuses: Statuses = {}
         _fail_invalid(feeds, statuses)
         if spec.mask_size or group.HasField("action_mask"):
             feeds[MASK] = _mask(group, spec, rows, path, statuses)
@@ -199,7 +200,7 @@ class Service:
         if batch.statuses:
             outputs = {name: array.copy() for name, array in outputs.items()}
             last = self._sessions.last(session_id, batch.key()) if session_id else None
-            for row, status in batch.statuses.items():
+            for row, status in sorted(batch.statuses.items()):
                 statuses[row] = status
                 sources[row] = _replace(batch, outputs, row, last)
                 failures.append(pb.AgentFailure(agent_id=batch.agents[row], message=_REASONS[status]))
@@ -225,7 +226,7 @@ def _agents(group: pb.PolicyGroup, path: str) -> list[int]:
     return ids
 
 
-def _fail_invalid(feeds: dict[str, Array], statuses: dict[int, int]) -> None:
+def _fail_invalid(feeds: dict[str, Array], statuses: Statuses) -> None:
     """Mark agents with NaN or infinite observations and give them zeros, so that nothing of theirs reaches the batch."""
     for name, array in feeds.items():
         if array.dtype.kind != "f" or np.isfinite(array).all():
@@ -236,19 +237,19 @@ def _fail_invalid(feeds: dict[str, Array], statuses: dict[int, int]) -> None:
         feeds[name][bad] = 0
 
 
-def _mark(statuses: dict[int, int], bad: npt.ArrayLike, status: int) -> None:
+def _mark(statuses: Statuses, bad: npt.ArrayLike, status: pb.AgentStatus) -> None:
     """Give the rows where `bad` is true a status."""
     statuses.update(dict.fromkeys(np.flatnonzero(bad).tolist(), status))
 
 
-def _fail_overflown(outputs: dict[str, Array], statuses: dict[int, int]) -> None:
+def _fail_overflown(outputs: dict[str, Array], statuses: Statuses) -> None:
     """Mark agents whose finite observations drove the policy out of its numbers: no NaN ever reaches a game."""
     for array in outputs.values():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             _mark(statuses, ~np.isfinite(array).all(axis=1), INVALID)
 
 
-def _mask(group: pb.PolicyGroup, spec: Spec, rows: int, path: str, statuses: dict[int, int]) -> Array:
+def _mask(group: pb.PolicyGroup, spec: Spec, rows: int, path: str, statuses: Statuses) -> Array:
     """Return the mask bool[rows, mask_size]; agents with a branch all forbidden are marked, and that branch is freed."""
     if not spec.mask_size:
         raise InvalidArgument("the policy takes no mask, expected none", field=f"{path}.action_mask")
@@ -283,7 +284,7 @@ def _noise(group: pb.PolicyGroup, spec: Spec, agents: list[int], request: pb.Cho
     return columns
 
 
-def _replace(batch: GroupBatch, outputs: dict[str, Array], row: int, last: LastActions | None) -> int:
+def _replace(batch: GroupBatch, outputs: dict[str, Array], row: int, last: LastActions | None) -> pb.Source:
     """Put the agent's last action, or a neutral one, in place of what the policy made of zeros; return the source."""
     spec: Spec = batch.model.spec
     mask = batch.feeds[MASK][row] if MASK in batch.feeds else None
