@@ -1,0 +1,58 @@
+# What a user types: make demo, make test. Everything lives in .venv; `make clean` removes what the targets made.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ENGINE ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test lint models bench serve proto setup system clean
+
+demo: setup  ## The whole path once: train, export, serve, play in a Unity player; pictures and report in out/demo/.
+	$(BIN)/python -m demo $(if $(filter 0,$(ENGINE)),--no-engine)
+
+test: setup $(VENV)/proto.done  ## Every test, those inside the Unity player too.
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: setup  ## ruff, mypy, buf.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/buf lint
+
+models: setup  ## Fill models/ with the default avatar generator and a policy trained for a minute.
+	$(BIN)/python -m export avatar onnx --from default --name pixel --models models
+	$(BIN)/python -m export npc train --run assistant --seconds 60
+	$(BIN)/python -m export npc onnx --from runs/npc/assistant --name assistant --models models
+
+serve: setup  ## Serve models/ on 127.0.0.1:50051 (gRPC) and 50052 (gRPC-Web, Connect).
+	$(BIN)/python -m bridge serve --models models
+
+bench: setup | models/assistant models/pixel  ## Measure the sidecar and write bench/RESULTS.md.
+	$(BIN)/python -m bench.run
+
+models/assistant models/pixel:
+	$(MAKE) models
+
+proto: $(VENV)/proto.done  ## Write bridge/v1/ from proto/ with the oldest supported generator.
+	$(VENV)/proto/bin/python proto/generate.py
+
+setup: $(VENV)/setup.done
+
+system:
+	@sh tools/system_packages.sh
+
+$(VENV)/setup.done: pyproject.toml constraints.txt | system
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python %d.%d, expected 3.11 or newer; name one with make PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt -e '.[export,dev]'
+	touch $@
+
+# The generator wants an older protobuf than the runtime, hence a virtual environment of its own.
+$(VENV)/proto.done: | $(VENV)/setup.done
+	$(PYTHON) -m venv $(VENV)/proto
+	$(VENV)/proto/bin/pip install -q grpcio-tools==1.71.2 protobuf==5.29.6 'setuptools<81'
+	touch $@
+
+clean:
+	rm -rf $(VENV) out build models runs data

@@ -1,0 +1,1 @@
+"""The whole path once, for real: train, export, serve, play in an engine. `python -m demo`."""

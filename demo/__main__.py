@@ -1,0 +1,69 @@
+"""`python -m demo`: trains, exports, serves and plays, and writes pictures and a report to `out/demo/`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from bench.processes import SidecarProcess, sidecar
+from bridge.client import Client
+from demo.avatars import draw_avatars
+from demo.commands import DemoError, engine_run, export_models, train_models
+from demo.episode import play_episode
+from demo.report import Report, write_report
+from demo.timing import time_calls
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Run the whole path: trainers, export with the parity gate, sidecar, Python client, C# client in a Unity player."""
+
+    out: Path = Path("out/demo")
+    """Folder for everything the demo makes; it is emptied first."""
+    train_seconds: float = 60.0
+    """Seconds of training for each of the two families."""
+    engine: bool = True
+    """Drive the sidecar from the C# client inside a real Unity player too."""
+
+
+def main(config: DemoConfig) -> int:
+    """Run every step; return 0, or 1 after saying which step failed and what to do."""
+    start = time.perf_counter()
+    shutil.rmtree(config.out, ignore_errors=True)
+    config.out.mkdir(parents=True)
+    models = config.out / "models"
+    try:
+        train_models(config.out / "runs", config.train_seconds)
+        export_models(config.out / "runs", models)
+        with sidecar(models) as process:
+            report = _drive(config, process)
+    except DemoError as error:
+        print(f"\ndemo failed: {error}", file=sys.stderr)
+        return 1
+    report.seconds = time.perf_counter() - start
+    path = write_report(report, config.out / "report.md")
+    print(f"\ndone in {report.seconds:.0f} s; look at")
+    for name in ("avatars.png", "npc.gif", path.name):
+        print(f"  {config.out / name}")
+    return 0
+
+
+def _drive(config: DemoConfig, process: SidecarProcess) -> Report:
+    """Use the running sidecar from Python and from the engine."""
+    with Client(process.address) as client:
+        client.wait_until_serving()
+        print(f"\nsidecar ready at {process.address} and {process.web} after {process.start_seconds:.1f} s")
+        draw_avatars(client, config.out / "avatars.png", config.train_seconds)
+        episode = play_episode(client, config.out / "npc.gif")
+        rows = time_calls(client)
+    engine = engine_run(process.web, config.out / "engine") if config.engine else None
+    return Report(rows=rows, episode=episode, engine=engine, models=config.out / "models", start=process.start_seconds)
+
+
+if __name__ == "__main__":
+    sys.exit(main(tyro.cli(DemoConfig, prog="python -m demo")))

@@ -1,0 +1,48 @@
+"""The demo's steps that are commands of their own: what it prints can be typed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PLAYER = Path("unity_sample/headless/run.py")
+
+
+class DemoError(RuntimeError):
+    """A step that failed; the message says which, and what to do."""
+
+
+def train_models(runs: Path, seconds: float) -> None:
+    """Train the NPC policy and the one-minute avatar generator, with progress bars."""
+    _run("npc", "train", "--run", "demo", "--runs", str(runs), "--seconds", f"{seconds:g}")
+    _run("avatar", "train", "--run", "minute", "--runs", str(runs), "--minutes", f"{seconds / 60:g}", "--faces", "10000")
+
+
+def export_models(runs: Path, models: Path) -> None:
+    """Publish the trained policy, the committed default generator and the one-minute one through the parity gate."""
+    _run("npc", "onnx", "--from", str(runs / "npc/demo"), "--name", "assistant", "--models", str(models))
+    _run("avatar", "onnx", "--from", "default", "--name", "pixel", "--models", str(models))
+    _run("avatar", "onnx", "--from", str(runs / "avatar/minute"), "--name", "minute", "--models", str(models))
+
+
+def engine_run(web: str, out: Path) -> dict[str, Any]:
+    """Drive the sidecar from the C# components inside the Unity player; return its result with timings."""
+    command = [sys.executable, str(PLAYER), "--web", web, "--scenario", "demo", "--out", str(out)]
+    _call(command, "or leave the engine out: make demo ENGINE=0")
+    result: dict[str, Any] = json.loads((out / "result.json").read_text("utf-8"))
+    return result
+
+
+def _run(*arguments: str) -> None:
+    _call([sys.executable, "-m", "export", *arguments], "the lines above say why")
+
+
+def _call(command: list[str], advice: str) -> None:
+    print(f"\n$ python {shlex.join(command[1:])}", flush=True)
+    code = subprocess.run(command, check=False).returncode
+    if code:
+        raise DemoError(f"`python {shlex.join(command[1:])}` ended with exit code {code}; {advice}")

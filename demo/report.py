@@ -1,0 +1,88 @@
+"""`report.md`: what ran, how fast, and what did not."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from demo.episode import Episode
+from demo.timing import Row
+
+
+@dataclass
+class Report:
+    """What the demo found out; `engine` is the Unity player's result, or None when it was left out."""
+
+    rows: list[Row]
+    episode: Episode
+    engine: dict[str, Any] | None
+    models: Path
+    start: float
+    seconds: float = 0.0
+
+
+def write_report(report: Report, path: Path) -> Path:
+    """Write the report and return its path."""
+    lines = [
+        "# Demo report",
+        "",
+        f"{platform.platform(terse=True)}, Python {platform.python_version()}; the whole demo took {report.seconds:.0f} s, "
+        f"the sidecar was ready after {report.start:.1f} s.",
+        "",
+        "![avatars](avatars.png)",
+        "",
+        "## Bundles, as published by the parity gate",
+        "",
+        "| bundle | graph | batches | largest error | allowed |",
+        "| --- | --- | --- | ---: | ---: |",
+        *_bundles(report.models),
+        "",
+        "## Calls",
+        "",
+        "| client | call | batch | calls | p50 ms | p99 ms | provider |",
+        "| --- | --- | ---: | ---: | ---: | ---: | --- |",
+        *(_row(row) for row in report.rows),
+        *_engine_rows(report.engine),
+        "",
+        "## An episode through the sidecar",
+        "",
+        "![npc](npc.gif)",
+        "",
+        f"{report.episode.ticks} ticks, {report.episode.agents} assistants: {report.episode.served} served their user, "
+        f"mean return {report.episode.mean_return:.2f}.",
+        "",
+        "## Engine",
+        "",
+        *_engine(report.engine),
+    ]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def _bundles(models: Path) -> list[str]:
+    lines = []
+    for path in sorted(models.glob("*/*/card.json")):
+        card = json.loads(path.read_text("utf-8"))
+        for graph in card["graphs"]:
+            scale = max(output["scale"] for output in graph["outputs"])
+            batches = ", ".join(map(str, graph["parity_batches"]))
+            name = f"{card['name']} {card['version']}"
+            lines.append(f"| {name} | {graph['name']} | {batches} | {graph['parity_error']:.1e} | {1e-4 * scale:.1e} |")
+    return lines
+
+
+def _row(row: Row) -> str:
+    return f"| {row.client} | {row.call} | {row.batch} | {row.calls} | {row.p50_ms:.2f} | {row.p99_ms:.2f} | {row.provider} |"
+
+
+def _engine_rows(engine: dict[str, Any] | None) -> list[str]:
+    return []
+
+
+def _engine(engine: dict[str, Any] | None) -> list[str]:
+    if engine is None:
+        return ["The Unity player was not run (ENGINE=0)."]
+    return [json.dumps(engine, indent=2)]
