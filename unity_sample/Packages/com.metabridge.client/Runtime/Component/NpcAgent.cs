@@ -1,0 +1,75 @@
+using UnityEngine;
+
+namespace Metabridge
+{
+    /// <summary>
+    /// A character whose actions a policy chooses. Derive from it: <see cref="Observe"/> says what it perceives,
+    /// <see cref="Act"/> does what was chosen. It joins its brain when it is enabled and leaves when it is disabled.
+    /// </summary>
+    public abstract class NpcAgent : MonoBehaviour
+    {
+        [SerializeField] NpcBrain brain;
+        [SerializeField] string model = "";
+
+        bool isStarting = true;
+
+        /// <summary>The brain that asks for its actions; null leaves it alone.</summary>
+        public NpcBrain Brain
+        {
+            get => brain;
+            set
+            {
+                if (isActiveAndEnabled && brain != null) brain.Remove(this);
+                brain = value;
+                if (isActiveAndEnabled && brain != null) brain.Add(this);
+            }
+        }
+
+        /// <summary>Name of its policy; empty means the brain's.</summary>
+        public string Model { get => model; set => model = value; }
+
+        /// <summary>Its id within the brain's session, given when it joins.</summary>
+        public ulong Id { get; internal set; }
+
+        /// <summary>Why its last observation could not be used; null when it could.</summary>
+        public string Failure { get; internal set; }
+
+        /// <summary>Begins a new episode with the next tick: the sidecar forgets what it keeps for this agent.</summary>
+        public void StartEpisode()
+        {
+            isStarting = true;
+        }
+
+        /// <summary>
+        /// Writes every observation in the model's card with <c>tick.Observe(name, values)</c>, raw values in the card's units.
+        /// </summary>
+        protected abstract void Observe(NpcGroup tick);
+
+        /// <summary>Takes the chosen actions; called on the main thread, once for each answered tick.</summary>
+        protected abstract void Act(AgentActions actions);
+
+        internal void Write(NpcGroup group)
+        {
+            Observe(group);
+            group.AddAgent(Id, isStarting);
+        }
+
+        internal void Take(AgentActions actions, string failure)
+        {
+            isStarting = false;
+            Failure = failure;
+            Act(actions);
+        }
+
+        protected virtual void OnEnable()
+        {
+            isStarting = true;
+            if (brain != null) brain.Add(this);
+        }
+
+        protected virtual void OnDisable()
+        {
+            if (brain != null) brain.Remove(this);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+using System;
+using System.Collections.Generic;
+using System.Threading.Tasks;
+using Metabridge.Transport;
+using UnityEngine;
+
+namespace Metabridge
+{
+    /// <summary>
+    /// Chooses the actions of its agents: each tick one call for all of them, never blocking a frame. While the sidecar cannot be
+    /// reached the agents get no actions and the brain tries again by itself; the tick that failed is asked for anew.
+    /// </summary>
+    [AddComponentMenu("Metabridge/NPC Brain")]
+    public sealed class NpcBrain : MonoBehaviour
+    {
+        [SerializeField] string address = "http://127.0.0.1:50052";
+        [SerializeField] string model = "assistant";
+        [SerializeField] float tickSeconds = 0.1f;
+        [SerializeField] float timeoutSeconds = 2f;
+        [SerializeField] bool isSeeded = false;
+        [SerializeField] long seed = 0;
+
+        readonly SidecarLink link = new SidecarLink();
+        readonly List<NpcAgent> agents = new List<NpcAgent>();
+        readonly List<TickGroup> groups = new List<TickGroup>();
+        readonly string session = Guid.NewGuid().ToString("N");
+        Task<NpcActions[]> call;
+        ulong lastId;
+        float nextTick;
+
+        /// <summary>A tick is done: every agent has acted.</summary>
+        public event Action<uint> Ticked;
+
+        /// <summary>A call failed; it is made again after a pause.</summary>
+        public event Action<Exception> Failed { add => link.Failed += value; remove => link.Failed -= value; }
+
+        /// <summary>The first call after failed ones succeeded.</summary>
+        public event Action Recovered { add => link.Recovered += value; remove => link.Recovered -= value; }
+
+        /// <summary>Address of the sidecar's web port.</summary>
+        public string Address { get => address; set { address = value; Abandon(); link.Release(); } }
+
+        /// <summary>Name of the policy of agents that name none.</summary>
+        public string Model { get => model; set => model = value; }
+
+        /// <summary>Game time from tick to tick; 0 begins the next tick as soon as the last one is done.</summary>
+        public float TickSeconds { get => tickSeconds; set => tickSeconds = value; }
+
+        /// <summary>Number of ticks done.</summary>
+        public uint Tick { get; private set; }
+
+        public SidecarStatus Status => link.Status;
+
+        /// <summary>Why the last call failed; null after one that succeeded.</summary>
+        public Exception LastError => link.LastError;
+
+        /// <summary>Calls over a transport of the caller's in place of gRPC-Web; the caller disposes of it.</summary>
+        public void Use(ITransport transport)
+        {
+            Abandon();
+            link.Use(transport);
+        }
+
+        internal void Add(NpcAgent agent)
+        {
+            agent.Id = ++lastId;
+            agents.Add(agent);
+        }
+
+        internal void Remove(NpcAgent agent)
+        {
+            agents.Remove(agent);
+        }
+
+        void OnEnable()
+        {
+            nextTick = Time.time;
+        }
+
+        void OnDisable()
+        {
+            Abandon();
+            if (link.Status == SidecarStatus.Connected) EndSession(link.Transport(address), link.Detach());
+            else link.Release();
+        }
+
+        void Update()
+        {
+            if (call != null && call.IsCompleted) End();
+            if (call == null && agents.Count > 0 && Time.time >= nextTick && link.IsReady) Begin();
+        }
+
+        void Begin()
+        {
+            Collect();
+            if (groups.Count == 0) return;
+            var options = new CallOptions(TimeSpan.FromSeconds(timeoutSeconds));
+            var client = new NpcClient(link.Transport(address));
+            var messages = groups.ConvertAll(group => group.Observations);
+            call = client.ChooseAsync(messages, session, Tick, unchecked((ulong)seed), options);
+        }
+
+        // An agent whose code throws stays out of the tick; the others go on.
+        void Collect()
+        {
+            groups.Clear();
+            foreach (var agent in agents.ToArray())
+            {
+                var group = GroupOf(string.IsNullOrEmpty(agent.Model) ? model : agent.Model);
+                try
+                {
+                    agent.Write(group.Observations);
+                    group.Agents.Add(agent);
+                }
+                catch (Exception error)
+                {
+                    group.Observations.ForgetNext();
+                    Debug.LogException(error, agent);
+                }
+            }
+            groups.RemoveAll(group => group.Agents.Count == 0);
+        }
+
+        TickGroup GroupOf(string name)
+        {
+            var group = groups.Find(candidate => candidate.Observations.Model == name);
+            if (group == null) groups.Add(group = new TickGroup(new NpcGroup(name, 0, isSeeded)));
+            return group;
+        }
+
+        void End()
+        {
+            var ended = call;
+            call = null;
+            if (ended.IsFaulted || ended.IsCanceled)
+            {
+                link.Fail(ended.Exception?.GetBaseException() ?? new OperationCanceledException());
+                return;
+            }
+            nextTick = Mathf.Max(nextTick + tickSeconds, Time.time - tickSeconds);
+            Apply(ended.Result);
+            link.Succeed();
+            Ticked?.Invoke(Tick++);
+        }
+
+        void Apply(NpcActions[] answers)
+        {
+            for (int i = 0; i < groups.Count; i++)
+            {
+                for (int row = 0; row < groups[i].Agents.Count; row++) Hand(groups[i].Agents[row], answers[i], row);
+            }
+        }
+
+        // Agents may have gone since they observed.
+        void Hand(NpcAgent agent, NpcActions answer, int row)
+        {
+            if (agent == null || !agent.isActiveAndEnabled || agent.Brain != this) return;
+            answer.Failures.TryGetValue(agent.Id, out string failure);
+            try
+            {
+                agent.Take(answer[row], failure);
+            }
+            catch (Exception error)
+            {
+                Debug.LogException(error, agent);
+            }
+        }
+
+        void Abandon()
+        {
+            call = null;
+            groups.Clear();
+        }
+
+        // Nobody waits for the answer: a session that cannot be ended goes with time.
+        async void EndSession(ITransport transport, IDisposable own)
+        {
+            try
+            {
+                var options = new CallOptions(TimeSpan.FromSeconds(timeoutSeconds));
+                await new NpcClient(transport).EndSessionAsync(session, options);
+            }
+            catch (Exception error) when (error is RpcException || error is OperationCanceledException)
+            {
+            }
+            finally
+            {
+                own?.Dispose();
+            }
+        }
+
+        sealed class TickGroup
+        {
+            internal readonly NpcGroup Observations;
+            internal readonly List<NpcAgent> Agents = new List<NpcAgent>();
+
+            internal TickGroup(NpcGroup observations)
+            {
+                Observations = observations;
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Net.Http;
+using System.Net.Http.Headers;
+using System.Threading;
+using System.Threading.Tasks;
+using Google.Protobuf;
+
+namespace Metabridge.Transport
+{
+    /// <summary>
+    /// gRPC over HTTP/2 by System.Net.Http. Unity's own handler has no HTTP/2: give one that does, YetAnotherHttpHandler with
+    /// <c>Http2Only</c>, or UnityHttpMessageHandler from Unity 6.5 on; .NET's default handler has it. Answers and callbacks
+    /// arrive on a thread of the pool, unless the caller awaits on the main thread.
+    /// </summary>
+    public sealed class HttpClientTransport : ITransport
+    {
+        const int ReadSize = 64 << 10;
+
+        static readonly Version Http2 = new Version(2, 0);
+
+        readonly HttpClient client;
+        readonly Uri address;
+        readonly int maxMessageBytes;
+
+        /// <summary>Calls the sidecar at an address as http://127.0.0.1:50051; the transport disposes of the handler.</summary>
+        public HttpClientTransport(
+            string address, HttpMessageHandler handler, int maxMessageBytes = GrpcFrames.DefaultMaxMessageBytes)
+        {
+            this.address = new Uri(address);
+            this.maxMessageBytes = maxMessageBytes;
+            client = new HttpClient(handler, true) { Timeout = Timeout.InfiniteTimeSpan };
+        }
+
+        public void Dispose()
+        {
+            client.Dispose();
+        }
+
+        public async Task<TResponse> UnaryAsync<TRequest, TResponse>(
+            Method<TRequest, TResponse> method, TRequest request, CallOptions options)
+            where TRequest : class, IMessage<TRequest>
+            where TResponse : class, IMessage<TResponse>
+        {
+            TResponse answer = null;
+            await ServerStreamAsync(method, request, message => answer = message, options).ConfigureAwait(false);
+            return answer ?? throw new RpcException(StatusCode.Internal, method.Path + " ended well without an answer");
+        }
+
+        public async Task ServerStreamAsync<TRequest, TResponse>(
+            Method<TRequest, TResponse> method, TRequest request, Action<TResponse> onMessage, CallOptions options)
+            where TRequest : class, IMessage<TRequest>
+            where TResponse : class, IMessage<TResponse>
+        {
+            using (var deadline = CancellationTokenSource.CreateLinkedTokenSource(options.Cancellation))
+            using (var message = Request(method.Path, request, options))
+            {
+                if (options.Timeout.HasValue) deadline.CancelAfter(options.Timeout.Value);
+                try
+                {
+                    var reader = new AnswerReader<TResponse>(method.Parser, onMessage, maxMessageBytes);
+                    await Exchange(message, reader, deadline.Token).ConfigureAwait(false);
+                }
+                catch (OperationCanceledException error) when (!options.Cancellation.IsCancellationRequested)
+                {
+                    bool isLate = deadline.IsCancellationRequested;
+                    string text = isLate ? "no answer within " + options.Timeout : "the transport was disposed of";
+                    throw new RpcException(isLate ? StatusCode.DeadlineExceeded : StatusCode.Cancelled, text, null, error);
+                }
+                catch (Exception error) when (error is HttpRequestException || error is IOException)
+                {
+                    string text = "no connection to " + address + ": " + error.GetBaseException().Message;
+                    throw new RpcException(StatusCode.Unavailable, text, null, error);
+                }
+            }
+        }
+
+        async Task Exchange<TResponse>(HttpRequestMessage message, AnswerReader<TResponse> reader, CancellationToken token)
+            where TResponse : class, IMessage<TResponse>
+        {
+            const HttpCompletionOption early = HttpCompletionOption.ResponseHeadersRead;
+            using (var response = await client.SendAsync(message, early, token).ConfigureAwait(false))
+            {
+                var buffer = new byte[ReadSize];
+                using (var body = await response.Content.ReadAsStreamAsync().ConfigureAwait(false))
+                {
+                    int length;
+                    while ((length = await body.ReadAsync(buffer, 0, buffer.Length, token).ConfigureAwait(false)) > 0)
+                    {
+                        reader.Append(buffer, length);
+                    }
+                }
+                AddTrailers(reader.Trailers, response.Headers);
+                AddTrailers(reader.Trailers, TrailersOf(response));
+                reader.Finish((int)response.StatusCode);
+            }
+        }
+
+        HttpRequestMessage Request(string path, IMessage request, CallOptions options)
+        {
+            var content = new ByteArrayContent(GrpcFrames.Encode(request));
+            content.Headers.ContentType = new MediaTypeHeaderValue("application/grpc");
+            var message = new HttpRequestMessage(HttpMethod.Post, new Uri(address, path)) { Version = Http2, Content = content };
+#if NET5_0_OR_GREATER
+            message.VersionPolicy = HttpVersionPolicy.RequestVersionExact;
+#endif
+            message.Headers.TE.Add(new TransferCodingWithQualityHeaderValue("trailers"));
+            foreach (var pair in options.Headers()) message.Headers.TryAddWithoutValidation(pair.Key, pair.Value);
+            return message;
+        }
+
+        static HttpHeaders TrailersOf(HttpResponseMessage response)
+        {
+#if NET5_0_OR_GREATER || NET_STANDARD_2_1
+            return response.TrailingHeaders;
+#else
+            // Handlers for class libraries without TrailingHeaders keep them here.
+            object trailers = null;
+            response.RequestMessage?.Properties.TryGetValue("__ResponseTrailers", out trailers);
+            return trailers as HttpHeaders;
+#endif
+        }
+
+        static void AddTrailers(Trailers trailers, HttpHeaders headers)
+        {
+            if (headers == null) return;
+            foreach (KeyValuePair<string, IEnumerable<string>> header in headers)
+            {
+                if (!header.Key.StartsWith("grpc-", StringComparison.OrdinalIgnoreCase)) continue;
+                foreach (string value in header.Value) trailers.Add(header.Key, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+using System;
+using System.Collections.Generic;
+using Google.Protobuf;
+using Metabridge.V1;
+
+namespace Metabridge.Internal
+{
+    /// <summary>
+    /// The one door between payload bytes and arrays (mirror of bridge/tensors.py): little-endian, row-major. The elements are
+    /// copied as they lie in memory, so the machine has to be little-endian, as every machine of Unity's is.
+    /// </summary>
+    public static class Tensors
+    {
+        /// <summary>Returns float32 values as a tensor; ArgumentException when their number is not that of the shape.</summary>
+        public static Tensor FromFloats(float[] values, params long[] shape)
+        {
+            return FromArray(values, DataType.Float32, sizeof(float), shape);
+        }
+
+        /// <summary>Returns bool values as a tensor, one byte each.</summary>
+        public static Tensor FromBools(bool[] values, params long[] shape)
+        {
+            return FromArray(values, DataType.Bool, sizeof(bool), shape);
+        }
+
+        /// <summary>Returns a float32 tensor's elements; FormatException, naming it, when type, shape and bytes disagree.</summary>
+        public static float[] ToFloats(Tensor tensor, string name)
+        {
+            return (float[])ToArray(tensor, name, DataType.Float32, new float[Count(tensor.Shape)], sizeof(float));
+        }
+
+        /// <summary>Returns an int64 tensor's elements; FormatException, naming it, when type, shape and bytes disagree.</summary>
+        public static long[] ToLongs(Tensor tensor, string name)
+        {
+            return (long[])ToArray(tensor, name, DataType.Int64, new long[Count(tensor.Shape)], sizeof(long));
+        }
+
+        static Tensor FromArray(Array values, DataType dtype, int elementSize, long[] shape)
+        {
+            if (Count(shape) != values.Length)
+            {
+                string message = values.Length + " values for shape [" + string.Join(", ", shape) + "]";
+                throw new ArgumentException(message, nameof(values));
+            }
+            var bytes = new byte[values.Length * elementSize];
+            Buffer.BlockCopy(values, 0, bytes, 0, bytes.Length);
+            var tensor = new Tensor { Dtype = dtype, Data = ByteString.CopyFrom(bytes) };
+            tensor.Shape.AddRange(shape);
+            return tensor;
+        }
+
+        static Array ToArray(Tensor tensor, string name, DataType dtype, Array values, int elementSize)
+        {
+            if (tensor.Dtype != dtype)
+            {
+                throw new FormatException(name + " is of type " + tensor.Dtype + ", expected " + dtype);
+            }
+            if (tensor.Data.Length != values.Length * elementSize)
+            {
+                string shape = string.Join(", ", tensor.Shape);
+                string message = name + " has " + tensor.Data.Length + " bytes for shape [" + shape + "] of " + dtype;
+                throw new FormatException(message + ", expected " + values.Length * elementSize);
+            }
+            Buffer.BlockCopy(tensor.Data.ToByteArray(), 0, values, 0, tensor.Data.Length);
+            return values;
+        }
+
+        static int Count(IEnumerable<long> shape)
+        {
+            long count = 1;
+            foreach (long size in shape) count = checked(count * size);
+            return checked((int)count);
+        }
+    }
+}

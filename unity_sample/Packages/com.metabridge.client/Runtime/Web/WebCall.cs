@@ -1,0 +1,153 @@
+using System;
+using System.Diagnostics;
+using System.Threading.Tasks;
+using Google.Protobuf;
+using UnityEngine.Networking;
+
+namespace Metabridge.Transport
+{
+    abstract class WebCall
+    {
+        /// <summary>Looks at the request; true when it is over and Complete is to be called.</summary>
+        internal abstract bool Step();
+
+        internal abstract void Complete();
+
+        internal abstract void Cancel();
+    }
+
+    sealed class WebCall<TResponse> : WebCall
+        where TResponse : class, IMessage<TResponse>
+    {
+        readonly UnityWebRequest request;
+        readonly FrameDownload<TResponse> download;
+        readonly AnswerReader<TResponse> reader;
+        readonly Func<TResponse> answer;
+        readonly CallOptions options;
+        readonly TaskCompletionSource<TResponse> source = new TaskCompletionSource<TResponse>();
+        readonly Stopwatch elapsed = Stopwatch.StartNew();
+        bool isLate;
+
+        internal Task<TResponse> Task => source.Task;
+
+        internal WebCall(string url, byte[] frame, AnswerReader<TResponse> reader, Func<TResponse> answer, CallOptions options)
+        {
+            this.reader = reader;
+            this.answer = answer;
+            this.options = options;
+            download = new FrameDownload<TResponse>(reader);
+            request = new UnityWebRequest(url, UnityWebRequest.kHttpVerbPOST, download, new UploadHandlerRaw(frame));
+            request.useHttpContinue = false;
+            request.SetRequestHeader("Content-Type", "application/grpc-web+proto");
+            request.SetRequestHeader("X-Grpc-Web", "1");
+            foreach (var header in options.Headers()) request.SetRequestHeader(header.Key, header.Value);
+            request.SendWebRequest();
+        }
+
+        internal override bool Step()
+        {
+            isLate = options.Timeout.HasValue && elapsed.Elapsed > options.Timeout.Value;
+            bool isOver = request.isDone || download.Error != null;
+            return isOver || isLate || options.Cancellation.IsCancellationRequested;
+        }
+
+        internal override void Complete()
+        {
+            if (options.Cancellation.IsCancellationRequested && !request.isDone)
+            {
+                Cancel();
+                return;
+            }
+            Exception error = Error();
+            var message = error == null && answer != null ? answer() : null;
+            Release();
+            if (error != null) source.TrySetException(error);
+            else if (answer != null && message == null) source.TrySetException(NoAnswer());
+            else source.TrySetResult(message);
+        }
+
+        internal override void Cancel()
+        {
+            Release();
+            source.TrySetCanceled();
+        }
+
+        Exception Error()
+        {
+            if (download.Error != null) return download.Error;
+            if (!request.isDone && isLate) return new RpcException(StatusCode.DeadlineExceeded, "no answer within " + options.Timeout);
+            if (!IsAnswered())
+            {
+                return new RpcException(StatusCode.Unavailable, "no connection to " + request.url + ": " + request.error);
+            }
+            if (!reader.Trailers.HasStatus) AddHeaders();
+            try
+            {
+                reader.Finish((int)request.responseCode);
+                return null;
+            }
+            catch (RpcException error)
+            {
+                return error;
+            }
+        }
+
+        // An error before the first message may come in the headers alone.
+        void AddHeaders()
+        {
+            foreach (string name in new[] { "grpc-status", "grpc-message", "grpc-status-details-bin" })
+            {
+                reader.Trailers.Add(name, request.GetResponseHeader(name));
+            }
+        }
+
+        bool IsAnswered()
+        {
+#if UNITY_2020_2_OR_NEWER
+            return request.result != UnityWebRequest.Result.ConnectionError;
+#else
+            return !request.isNetworkError;
+#endif
+        }
+
+        static RpcException NoAnswer()
+        {
+            return new RpcException(StatusCode.Internal, "the call ended well without an answer");
+        }
+
+        void Release()
+        {
+            if (!request.isDone) request.Abort();
+            request.Dispose();
+        }
+    }
+
+    // Reads the answer as it arrives. What reading throws is kept: an exception must not pass through the engine.
+    sealed class FrameDownload<TResponse> : DownloadHandlerScript
+        where TResponse : class, IMessage<TResponse>
+    {
+        readonly AnswerReader<TResponse> reader;
+
+        internal Exception Error { get; private set; }
+
+        internal FrameDownload(AnswerReader<TResponse> reader)
+        {
+            this.reader = reader;
+        }
+
+        protected override bool ReceiveData(byte[] data, int dataLength)
+        {
+            if (Error != null || data == null) return false;
+            try
+            {
+                reader.Append(data, dataLength);
+                return true;
+            }
+            catch (Exception error)
+            {
+                Error = error;
+                return false;
+            }
+        }
+    }
+}

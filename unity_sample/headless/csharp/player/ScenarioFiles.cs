@@ -1,0 +1,76 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using UnityEngine;
+
+namespace Metabridge.Headless
+{
+    /// <summary>What to play, read from the file after -scenario.</summary>
+    [Serializable]
+    public sealed class Scenario
+    {
+        public string web;
+        public string avatar_model;
+        public string npc_model;
+        public long[] seeds;
+        public float truncation;
+        public string course;
+        public int ticks;
+        public float tick_seconds;
+        public float timeout_seconds;
+        public string output;
+
+        public static Scenario Load()
+        {
+            return JsonUtility.FromJson<Scenario>(File.ReadAllText(Argument("-scenario")));
+        }
+
+        public static string Argument(string name)
+        {
+            var arguments = Environment.GetCommandLineArgs();
+            int index = Array.IndexOf(arguments, name);
+            if (index < 0 || index + 1 >= arguments.Length) throw new ArgumentException("argument " + name + " is missing");
+            return arguments[index + 1];
+        }
+    }
+
+    [Serializable]
+    public sealed class AvatarResult
+    {
+        public long seed;
+        public int width;
+        public int height;
+        public string format;
+        public double ms;
+        public int frames;
+    }
+
+    [Serializable]
+    public sealed class NpcResult
+    {
+        public double world_x;
+        public double world_z;
+        public float position_x;
+        public float position_z;
+        public int contacts;
+        public string source;
+        public string failure;
+    }
+
+    /// <summary>What happened, written to the file after -result when all is over.</summary>
+    [Serializable]
+    public sealed class Result
+    {
+        public bool ok;
+        public string error = "";
+        public string unity_version;
+        public string platform;
+        public string model_provider = "";
+        public int ticks;
+        public List<AvatarResult> avatars = new List<AvatarResult>();
+        public List<NpcResult> npcs = new List<NpcResult>();
+        public List<double> tick_ms = new List<double>();
+        public List<int> tick_frames = new List<int>();
+        public List<string> events = new List<string>();
+    }
+}

@@ -1,0 +1,164 @@
+using System;
+using System.Collections;
+using System.Diagnostics;
+using System.IO;
+using Metabridge.Sample;
+using UnityEngine;
+
+namespace Metabridge.Headless
+{
+    /// <summary>
+    /// Plays a scenario with the package's components: avatars become textures, NPCs walk their course. Every event is a line of
+    /// the file events.txt as it happens; the result file is written last and says whether all was well.
+    /// </summary>
+    public sealed class ScenarioRunner : MonoBehaviour
+    {
+        readonly Result result = new Result();
+        readonly Stopwatch clock = Stopwatch.StartNew();
+        Scenario scenario;
+        PlazaNpc[] npcs = new PlazaNpc[0];
+        bool isOver;
+
+        void Start()
+        {
+            result.unity_version = Application.unityVersion;
+            result.platform = Application.platform.ToString();
+            try
+            {
+                scenario = Scenario.Load();
+                Note("started");
+                StartCoroutine(Play());
+            }
+            catch (Exception error)
+            {
+                End(error.ToString());
+            }
+        }
+
+        void Update()
+        {
+            if (!isOver && scenario != null && clock.Elapsed.TotalSeconds > scenario.timeout_seconds)
+            {
+                string last = result.events.Count > 0 ? result.events[result.events.Count - 1] : "nothing";
+                End("not done after " + scenario.timeout_seconds + " s; the last event is: " + last);
+            }
+        }
+
+        IEnumerator Play()
+        {
+            var source = gameObject.AddComponent<AvatarSource>();
+            source.Address = scenario.web;
+            source.Model = scenario.avatar_model;
+            source.Truncation = scenario.truncation;
+            source.Failed += error => Note("avatar failed " + error.Message);
+            source.Recovered += () => Note("avatar recovered");
+            foreach (long seed in scenario.seeds) yield return ShowAvatar(source, seed);
+            if (scenario.ticks > 0) yield return Walk(source);
+            End("");
+        }
+
+        IEnumerator ShowAvatar(AvatarSource source, long seed)
+        {
+            bool isThere = false;
+            Action<Texture2D> changed = texture => isThere = true;
+            source.Changed += changed;
+            source.Seed = seed;
+            var watch = Stopwatch.StartNew();
+            int first = Time.frameCount;
+            while (!isThere) yield return null;
+            source.Changed -= changed;
+            var texture2D = source.Texture;
+            result.avatars.Add(new AvatarResult
+            {
+                seed = seed,
+                width = texture2D.width,
+                height = texture2D.height,
+                format = texture2D.format.ToString(),
+                ms = watch.Elapsed.TotalMilliseconds,
+                frames = Time.frameCount - first,
+            });
+            File.WriteAllBytes(Path.Combine(scenario.output, "avatar-" + seed + ".rgba"), texture2D.GetRawTextureData());
+            File.WriteAllBytes(Path.Combine(scenario.output, "avatar-" + seed + ".png"), texture2D.EncodeToPNG());
+        }
+
+        IEnumerator Walk(AvatarSource source)
+        {
+            var course = JsonUtility.FromJson<PlazaCourse>(File.ReadAllText(scenario.course));
+            var brain = new GameObject("Brain").AddComponent<NpcBrain>();
+            brain.Address = scenario.web;
+            brain.Model = scenario.npc_model;
+            brain.TickSeconds = scenario.tick_seconds;
+            brain.Failed += error => Note("npc failed " + error.Message);
+            brain.Recovered += () => Note("npc recovered");
+            npcs = Populate(course, brain);
+            var watch = Stopwatch.StartNew();
+            int frame = Time.frameCount;
+            brain.Ticked += tick =>
+            {
+                result.tick_ms.Add(watch.Elapsed.TotalMilliseconds);
+                result.tick_frames.Add(Time.frameCount - frame);
+                watch = Stopwatch.StartNew();
+                frame = Time.frameCount;
+                if ((tick + 1) % 50 == 0) NoteTick(source, tick + 1);
+            };
+            while (brain.Tick < scenario.ticks) yield return null;
+            result.ticks = (int)brain.Tick;
+            brain.enabled = false;
+            for (int i = 0; i < 30; i++) yield return null;
+        }
+
+        void NoteTick(AvatarSource source, uint tick)
+        {
+            Note("tick " + tick);
+            source.Seed = source.Seed + 1;
+        }
+
+        static PlazaNpc[] Populate(PlazaCourse course, NpcBrain brain)
+        {
+            var npcs = new PlazaNpc[course.worlds.Length];
+            for (int i = 0; i < npcs.Length; i++)
+            {
+                npcs[i] = new GameObject("NPC " + i).AddComponent<PlazaNpc>();
+                npcs[i].World = new PlazaWorld(course.constants, course.worlds[i]);
+                npcs[i].Show();
+                npcs[i].Brain = brain;
+            }
+            return npcs;
+        }
+
+        void Note(string what)
+        {
+            result.events.Add(what);
+            string path = scenario == null ? null : Path.Combine(scenario.output, "events.txt");
+            if (path != null) File.AppendAllText(path, what + "\n");
+        }
+
+        void End(string error)
+        {
+            if (isOver) return;
+            isOver = true;
+            foreach (var npc in npcs) result.npcs.Add(Describe(npc));
+            result.ok = error.Length == 0;
+            result.error = error;
+            string path = Scenario.Argument("-result");
+            File.WriteAllText(path + ".partial", JsonUtility.ToJson(result));
+            File.Move(path + ".partial", path);
+            Application.Quit();
+        }
+
+        static NpcResult Describe(PlazaNpc npc)
+        {
+            var position = npc.transform.position;
+            return new NpcResult
+            {
+                world_x = npc.World.X,
+                world_z = npc.World.Z,
+                position_x = position.x,
+                position_z = position.z,
+                contacts = npc.Contacts,
+                source = npc.Source.ToString(),
+                failure = npc.Failure ?? "",
+            };
+        }
+    }
+}
