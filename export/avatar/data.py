@@ -41,14 +41,15 @@ def describe(source: str, path: str, licence: str) -> tuple[str, str]:
     """Name and SPDX licence of a data set, as model cards give them."""
     if source == "folder":
         return f"folder {Path(path).name}", licence
-    return f"DiceBear {source}", dicebear_faces.STYLES[source]
+    return f"DiceBear {source}", dicebear_faces.licence_of(source)
 
 
 def load_dicebear(style_name: str, *, size: int, count: int, seed: int, cache: Path) -> Dataset:
     """Draws `count` faces; equal arguments give equal pictures and labels."""
-    style = dicebear_faces.load_style(style_name)
+    name, licence = describe(style_name, "", "")
 
     def draw_all() -> tuple[np.ndarray, list[dict[str, str]]]:
+        style = dicebear_faces.load_style(style_name)
         images = np.empty((count, 3, size, size), np.uint8)
         labels = []
         for index in tqdm(range(count), desc=f"drawing {style_name}", unit="face"):
@@ -57,7 +58,7 @@ def load_dicebear(style_name: str, *, size: int, count: int, seed: int, cache: P
         return images, labels
 
     images, labels = cached(cache / f"{style_name}-{size}px-{count}-seed{seed}", draw_all)
-    return Dataset(images, labels, *describe(style_name, "", ""))
+    return Dataset(images, labels, name, licence)
 
 
 def load_folder(folder: Path, licence: str, *, size: int, cache: Path) -> Dataset:

@@ -19,10 +19,15 @@ _GEOMETRY = ("Rotate", "TranslateX", "TranslateY", "Scale", "Fill")
 _CONSTANT = ("scale", "flip", "rotate", "translateX", "translateY", "borderRadius", "idRandomization")
 
 
-def load_style(name: str) -> Style:
-    """Reads the definition of a style in `STYLES`; raises ValueError for any other name."""
+def licence_of(name: str) -> str:
+    """The SPDX licence of a style in `STYLES`; raises ValueError for any other name."""
     if name not in STYLES:
         raise ValueError(f'DiceBear style "{name}" is not built in; use one of {sorted(STYLES)}')
+    return STYLES[name]
+
+
+def load_style(name: str) -> Style:
+    """Reads the definition of a style in `STYLES`; takes a second, as DiceBear checks it against its schema."""
     site_packages = Path(dicebear.__file__).parent.parent
     return Style(json.loads((site_packages / "dicebear_styles" / f"{name}.json").read_text("utf-8")))
 

@@ -67,9 +67,7 @@ def policy_graph(module: nn.Module, reference: nn.Module | None = None, scale: f
 
 
 def publish_policy(models: Path, graph: Graph, name: str = "walker", version: int | None = None) -> Path:
-    return publish(
-        models, name=name, family="npc", graphs=[graph], spec={"a": [1]}, provenance=PROVENANCE, version=version
-    )
+    return publish(models, name=name, family="npc", graphs=[graph], spec={"a": [1]}, provenance=PROVENANCE, version=version)
 
 
 @pytest.fixture(scope="module")
@@ -156,8 +154,14 @@ def test_a_broken_weight_in_the_file_is_found(tmp_path: Path, bundle: Path) -> N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"outputs": (TensorSpec("move", "float32", ["batch", 2]), TensorSpec("choice", "int64", ["batch", 1]))}, "declared is float32"),
-        ({"outputs": (TensorSpec("move", "float32", ["batch", 3]), TensorSpec("choice", "int32", ["batch", 1]))}, "declared is int32"),
+        (
+            {"outputs": (TensorSpec("move", "float32", ["batch", 2]), TensorSpec("choice", "int64", ["batch", 1]))},
+            "declared is float32",
+        ),
+        (
+            {"outputs": (TensorSpec("move", "float32", ["batch", 3]), TensorSpec("choice", "int32", ["batch", 1]))},
+            "declared is int32",
+        ),
     ],
 )
 def test_a_wrong_declaration_is_refused(tmp_path: Path, change: dict[str, tuple[TensorSpec, ...]], message: str) -> None:
@@ -170,7 +174,7 @@ def test_a_wrong_declaration_is_refused(tmp_path: Path, change: dict[str, tuple[
 
 @pytest.mark.parametrize(("name", "version"), [("../up", None), ("", None), ("Walker", None), ("walker", 0)])
 def test_bad_names_and_versions_are_refused(tmp_path: Path, name: str, version: int | None) -> None:
-    with pytest.raises(ValueError, match="does not match|versions start at 1"):
+    with pytest.raises(ValueError, match=r"does not match|versions start at 1"):
         publish_policy(tmp_path / "models", policy_graph(Policy()), name, version)
     assert not (tmp_path / "models").exists()
 
