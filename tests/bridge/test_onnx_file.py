@@ -84,7 +84,7 @@ def test_a_damaged_file_with_a_fitting_hash_is_refused_or_runs_as_its_card_says(
     folder, graph = bundle
     path = folder / graph.file
     whole = path.read_bytes()
-    refusals = 0
+    refusals = []
     for place in range(0, len(whole), 41):
         flipped = bytearray(whole)
         flipped[place] ^= 1 << place % 8
@@ -92,9 +92,9 @@ def test_a_damaged_file_with_a_fitting_hash_is_refused_or_runs_as_its_card_says(
         try:
             open_session(folder, rehashed(folder, graph))
         except (OnnxFileError, SessionError) as error:
-            assert str(path) in str(error) or graph.file in str(error)
-            refusals += 1
-    assert refusals > 5
+            refusals.append(str(error))
+    assert len(refusals) > 5
+    assert all(graph.file in refusal for refusal in refusals)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an ONNX file at all", b"\x00" * 1000, b"\xff" * 1000])

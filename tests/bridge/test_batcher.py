@@ -1,0 +1,275 @@
+"""The batcher: whoever comes together or leaves early, every answer equals the unbatched one."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.batcher import Batcher, BatchLimits
+from bridge.errors import ResourceExhausted
+
+
+class Doubles:
+    """A session whose graph doubles `x`; it keeps the sizes of its runs, and can be held up or told to fail."""
+
+    def __init__(self, *, inline=False, limit=None):
+        self.sizes = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.started = threading.Event()
+        self._inline = inline
+        self._limit = limit
+
+    def run(self, feeds):
+        self.started.set()
+        assert self.gate.wait(30)
+        self.sizes.append(len(feeds["x"]))
+        if (feeds["x"] < 0).any():
+            raise RuntimeError("a negative number")
+        return {"y": feeds["x"] * 2, "row": np.arange(len(feeds["x"]))}
+
+    def inline(self, rows):
+        return self._inline
+
+
+def in_loop(test, session, **limits):
+    """Run `test(batcher)` in an event loop with a batcher of `session`."""
+
+    async def main():
+        with ThreadPoolExecutor(2) as executor:
+            batcher = Batcher(session, BatchLimits(**({"max_batch": 8} | limits)), executor)
+            result = await asyncio.wait_for(test(batcher), 30)
+            assert not batcher._queue
+            return result
+
+    return asyncio.run(main())
+
+
+def feeds(*values, width=1):
+    return {"x": np.repeat(np.array(values, np.float64)[:, None], width, axis=1)}
+
+
+async def turns(count=5):
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+REQUESTS = st.lists(
+    st.tuples(st.integers(1, 20), st.integers(1, 3), st.sampled_from(["stay", "stay", "cancel", "wait"])),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=60)
+@given(REQUESTS, st.integers(1, 9), st.sampled_from([0.0, 0.002]), st.booleans(), st.randoms(use_true_random=False))
+def test_answers_equal_the_unbatched_ones_whoever_comes_and_goes(requests, max_batch, max_wait_s, inline, random):
+    session = Doubles(inline=inline)
+    arrays = [np.array([[random.random() for _ in range(width)] for _ in range(rows)]) for rows, width, _ in requests]
+
+    async def test(batcher):
+        tasks = []
+        for array, (_, _, what) in zip(arrays, requests, strict=True):
+            tasks.append(asyncio.create_task(batcher.run({"x": array})))
+            if what != "stay":
+                await asyncio.sleep(0.001 if what == "wait" else 0)
+            if what == "cancel":
+                tasks[-1].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    answers = in_loop(test, session, max_batch=max_batch, max_wait_s=max_wait_s)
+    for array, answer, (_, _, what) in zip(arrays, answers, requests, strict=True):
+        if what == "cancel" and isinstance(answer, asyncio.CancelledError):
+            continue
+        np.testing.assert_array_equal(answer["y"], array * 2)
+    assert max(session.sizes, default=0) <= max_batch
+
+
+def test_requests_that_wait_share_a_run():
+    session = Doubles()
+
+    async def test(batcher):
+        session.gate.clear()
+        first = asyncio.create_task(batcher.run(feeds(1)))
+        await asyncio.to_thread(session.started.wait, 30)
+        others = [asyncio.create_task(batcher.run(feeds(value, value))) for value in (2, 3, 4)]
+        await turns()
+        session.gate.set()
+        return await asyncio.gather(first, *others)
+
+    answers = in_loop(test, session)
+    assert [answer["y"].ravel().tolist() for answer in answers] == [[2], [4, 4], [6, 6], [8, 8]]
+    assert session.sizes == [1, 6]
+
+
+def test_requests_of_different_shapes_and_types_never_share_a_run():
+    session = Doubles()
+
+    async def test(batcher):
+        kinds = [feeds(1), feeds(2, width=2), {"x": np.array([[3]], np.int32)}, feeds(4)]
+        return await asyncio.gather(*(batcher.run(kind) for kind in kinds))
+
+    answers = in_loop(test, session, max_wait_s=0.01)
+    assert session.sizes == [1, 1, 1, 1]
+    assert [answer["y"].dtype.kind for answer in answers] == ["f", "f", "i", "f"]
+
+
+def test_a_full_batch_does_not_wait():
+    async def test(batcher):
+        return await asyncio.gather(*(batcher.run(feeds(value)) for value in range(4)))
+
+    session = Doubles()
+    in_loop(test, session, max_batch=4, max_wait_s=3600.0)
+    assert session.sizes == [4]
+
+
+def test_a_full_queue_does_not_wait():
+    async def test(batcher):
+        return await asyncio.gather(*(batcher.run(feeds(value)) for value in range(3)))
+
+    session = Doubles()
+    in_loop(test, session, capacity=3, max_wait_s=3600.0)
+    assert session.sizes == [3]
+
+
+def test_the_wait_counts_from_the_arrival_of_the_first_request():
+    session = Doubles()
+
+    async def test(batcher):
+        session.gate.clear()
+        full = asyncio.create_task(batcher.run(feeds(*range(8))))
+        await asyncio.to_thread(session.started.wait, 30)
+        late = asyncio.create_task(batcher.run(feeds(1)))
+        await turns()
+        batcher._queue[0].arrived_s -= 3600.0
+        session.gate.set()
+        return await asyncio.gather(full, late)
+
+    in_loop(test, session, max_wait_s=3600.0)
+    assert session.sizes == [8, 1]
+
+
+def test_a_request_above_the_largest_batch_is_run_in_parts_and_put_together():
+    session = Doubles()
+
+    async def test(batcher):
+        return await batcher.run(feeds(*range(20)))
+
+    assert in_loop(test, session)["y"].ravel().tolist() == list(range(0, 40, 2))
+    assert session.sizes == [8, 8, 4]
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_failure_reaches_its_own_run_alone(inline):
+    session = Doubles(inline=inline)
+
+    async def test(batcher):
+        calls = (batcher.run(feeds(value)) for value in (1, -1, 2))
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    first, second, third = in_loop(test, session, max_batch=1)
+    assert first["y"].tolist() == [[2.0]]
+    assert isinstance(second, RuntimeError)
+    assert third["y"].tolist() == [[4.0]]
+
+
+def test_after_a_failure_the_next_request_is_answered():
+    async def test(batcher):
+        with pytest.raises(RuntimeError, match="negative"):
+            await batcher.run(feeds(-1))
+        return await batcher.run(feeds(5))
+
+    assert in_loop(test, Doubles())["y"].tolist() == [[10.0]]
+
+
+def test_a_full_queue_refuses_at_once_and_says_when_to_come_back():
+    session = Doubles()
+
+    async def test(batcher):
+        session.gate.clear()
+        running = asyncio.create_task(batcher.run(feeds(0)))
+        await asyncio.to_thread(session.started.wait, 30)
+        waiting = [asyncio.create_task(batcher.run(feeds(value))) for value in (1, 2)]
+        await turns()
+        with pytest.raises(ResourceExhausted, match="2 requests wait .* raise --queue-capacity") as caught:
+            await batcher.run(feeds(3))
+        assert caught.value.retry_s
+        session.gate.set()
+        return await asyncio.gather(running, *waiting)
+
+    assert len(in_loop(test, session, capacity=2)) == 3
+
+
+@pytest.mark.parametrize("who", [0, 1, 2])
+def test_a_cancelled_request_leaves_the_queue_and_is_not_run(who):
+    session = Doubles()
+
+    async def test(batcher):
+        session.gate.clear()
+        running = asyncio.create_task(batcher.run(feeds(0)))
+        await asyncio.to_thread(session.started.wait, 30)
+        waiting = [asyncio.create_task(batcher.run(feeds(value, value))) for value in (1, 2, 3)]
+        await turns()
+        waiting[who].cancel()
+        await turns()
+        assert len(batcher._queue) == 2
+        session.gate.set()
+        return await asyncio.gather(running, *waiting, return_exceptions=True)
+
+    answers = in_loop(test, session)
+    assert isinstance(answers[1 + who], asyncio.CancelledError)
+    assert [a["y"].ravel().tolist() for i, a in enumerate(answers) if i != 1 + who] == [
+        [0],
+        *[[2 * value] * 2 for value in (1, 2, 3) if value != 1 + who],
+    ]
+    assert session.sizes == [1, 4]
+
+
+def test_a_request_past_its_deadline_leaves_the_queue():
+    session = Doubles()
+
+    async def test(batcher):
+        session.gate.clear()
+        running = asyncio.create_task(batcher.run(feeds(0)))
+        await asyncio.to_thread(session.started.wait, 30)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(batcher.run(feeds(1)), 0.01)
+        assert not batcher._queue
+        session.gate.set()
+        await running
+
+    in_loop(test, session)
+    assert session.sizes == [1]
+
+
+def test_a_request_cancelled_while_it_runs_does_not_disturb_the_others_of_its_run():
+    session = Doubles()
+
+    async def test(batcher):
+        session.gate.clear()
+        first = asyncio.create_task(batcher.run(feeds(1)))
+        second = asyncio.create_task(batcher.run(feeds(2)))
+        await asyncio.to_thread(session.started.wait, 30)
+        first.cancel()
+        session.gate.set()
+        return await asyncio.gather(first, second, return_exceptions=True)
+
+    first, second = in_loop(test, session)
+    assert isinstance(first, asyncio.CancelledError)
+    assert second["y"].tolist() == [[4.0]]
+
+
+def test_the_worker_ends_when_nothing_waits_and_starts_again():
+    async def test(batcher):
+        for value in range(3):
+            await batcher.run(feeds(value))
+            await turns()
+            assert batcher._worker is None
+
+    in_loop(test, Doubles())
