@@ -21,8 +21,8 @@ MAX_SEED = (1 << 64) - 1
 MAX_BLOCKS = 1 << 24
 
 ROUNDS = 10
-_MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64)
-_WEYL = np.array([0x9E3779B9, 0xBB67AE85], np.uint64)
+_MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)
+_WEYL = np.array([[0x9E3779B9], [0xBB67AE85]], np.uint64)
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 
@@ -39,19 +39,23 @@ class Purpose(IntEnum):
 def philox(counter: Array32, key: Array32) -> Array32:
     """Return Philox-4x32-10 of counters uint32[..., 4] under keys uint32[..., 2]; shapes broadcast.
 
-    Both multiplications of a round are done at once: words 0 and 2 stand in one array, words 1 and 3 in another.
+    Both multiplications of a round are done at once: words 0 and 2 are the rows of one array, words 1 and 3 of another.
     """
     shape = np.broadcast_shapes(counter.shape[:-1], key.shape[:-1])
-    words = np.broadcast_to(counter, (*shape, 4)).astype(np.uint64)
-    multiplied, others = words[..., 0::2], words[..., 1::2]
-    round_key = key.astype(np.uint64)
+    words = np.broadcast_to(counter, (*shape, 4)).reshape(-1, 4).T
+    multiplied, others = words[0::2].astype(np.uint64), words[1::2].astype(np.uint64)
+    keys = key.reshape(1, 2) if key.size == 2 else np.broadcast_to(key, (*shape, 2)).reshape(-1, 2)
+    round_key, product = keys.T.astype(np.uint64), np.empty_like(multiplied)
     for _ in range(ROUNDS):
-        product = multiplied * _MULTIPLIERS
-        multiplied = (product[..., ::-1] >> _SHIFT) ^ others ^ round_key
-        others = product[..., ::-1] & _LOW
+        np.multiply(multiplied, _MULTIPLIERS, out=product)
+        np.right_shift(product[::-1], _SHIFT, out=multiplied)
+        multiplied ^= others
+        multiplied ^= round_key
+        np.bitwise_and(product[::-1], _LOW, out=others)
         round_key = (round_key + _WEYL) & _LOW
-    words[..., 0::2], words[..., 1::2] = multiplied, others
-    return words.astype(np.uint32)
+    drawn = np.empty((multiplied.shape[1], 4), np.uint32)
+    drawn[:, 0::2], drawn[:, 1::2] = multiplied.T, others.T
+    return drawn.reshape(*shape, 4)
 
 
 def latents(seeds: Sequence[int] | npt.NDArray[Any], size: int) -> Floats:
