@@ -17,6 +17,7 @@ namespace Metabridge.Headless
         public string course;
         public int ticks;
         public float tick_seconds;
+        public int frame_rate;
         public float timeout_seconds;
         public string output;
 
@@ -65,7 +66,6 @@ namespace Metabridge.Headless
         public string error = "";
         public string unity_version;
         public string platform;
-        public string model_provider = "";
         public int ticks;
         public List<AvatarResult> avatars = new List<AvatarResult>();
         public List<NpcResult> npcs = new List<NpcResult>();

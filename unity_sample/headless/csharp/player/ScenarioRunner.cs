@@ -26,6 +26,8 @@ namespace Metabridge.Headless
             try
             {
                 scenario = Scenario.Load();
+                QualitySettings.vSyncCount = 0;
+                Application.targetFrameRate = scenario.frame_rate;
                 Note("started");
                 StartCoroutine(Play());
             }

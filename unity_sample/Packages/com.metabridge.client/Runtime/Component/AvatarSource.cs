@@ -13,7 +13,7 @@ namespace Metabridge
     public sealed class AvatarSource : MonoBehaviour
     {
         [SerializeField] string address = "http://127.0.0.1:50052";
-        [SerializeField] string model = "pixel-faces";
+        [SerializeField] string model = "pixel";
         [SerializeField] long seed = 0;
         [SerializeField, Range(0f, 2f)] float truncation = 0.7f;
         [SerializeField] float timeoutSeconds = 10f;
