@@ -163,13 +163,13 @@ class CourseConfig:
     out: Path | None = None
     """File to write; the standard output if not given."""
 
-
-def run(config: CourseConfig) -> None:
-    """Write the course."""
-    document = {"constants": constants(), "ticks": COURSE_TICKS, "worlds": course(config.seed, config.worlds)}
-    text = json.dumps(document, indent=2) + "\n"
-    if config.out is None:
-        sys.stdout.write(text)
-    else:
-        config.out.parent.mkdir(parents=True, exist_ok=True)
-        config.out.write_text(text)
+    def run(self) -> None:
+        """Writes the course."""
+        document = {"constants": constants(), "ticks": COURSE_TICKS, "worlds": course(self.seed, self.worlds)}
+        text = json.dumps(document, indent=2) + "\n"
+        if self.out is None:
+            sys.stdout.write(text)
+        else:
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            self.out.write_text(text, "utf-8")
+            print(self.out)

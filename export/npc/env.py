@@ -44,7 +44,9 @@ The NPC serves while 0.9 m <= d <= 2.2 m and it faces the user within 30 degrees
 break is served for good: that makes the episode a success. Reward of a tick, with g = max(0, |d - 1.5| - 0.4) and b
 the bearing:
 
-    DT * ((1 + cos b) / 2 / (1 + g) + serving - 3 * contact - 0.05 * turn_rate^2)
+    DT * ((1 + cos b) / 2 / (1 + g) + serving - 3 * contact - 2 * max(0, 1 - clearance / 0.4) - 0.05 * turn_rate^2)
+
+where clearance is the gap between the NPC's body and the nearest of user, obstacles and walls.
 
 Nothing terminates an episode; after EPISODE_TICKS (25 s) it is truncated.
 """
@@ -185,7 +187,8 @@ class Plaza:
         self.served |= self.streak >= SERVED_TICKS
         gap = np.maximum(0.0, np.abs(distance - 1.5) - 0.4)
         attention = (1.0 + cos_bearing) / 2.0 / (1.0 + gap)
-        return DT * (attention + serving - 3.0 * contact - 0.05 * self.turn_rate**2)
+        crowding = np.maximum(0.0, 1.0 - self.clearance() / 0.4)
+        return DT * (attention + serving - 3.0 * contact - 2.0 * crowding - 0.05 * self.turn_rate**2)
 
     def _distance_and_facing(self) -> tuple[Float64, Float64]:
         offset = self.user_xz - self.xz

@@ -1,0 +1,82 @@
+"""The commands of `python -m export npc`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from export.npc.baselines import random_policy, scripted
+from export.npc.config import TrainConfig
+from export.npc.course import ContactError, CourseConfig
+from export.npc.evaluate import EVALUATION_SEED, evaluate, table
+from export.npc.policy import open_run
+from export.npc.render import record_episode, save_gif
+from export.npc.to_onnx import export_assistant
+from export.npc.train import train
+from export.npc.trainer import Diverged
+from export.parity import ParityError
+
+Source = Annotated[Path, tyro.conf.arg(name="from")]
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Measures a trained assistant beside the scripted and the random one, on worlds it never saw."""
+
+    source: Source = Path("runs/npc/assistant")
+    """A run folder or a checkpoint file."""
+    episodes: int = 1000
+    """Episodes a policy."""
+    seed: int = EVALUATION_SEED
+    """Seed of the worlds; not the one of training."""
+    gif: Path | None = None
+    """Also draw the first episode to this file."""
+
+    def run(self) -> None:
+        """Prints the table."""
+        policy, config = open_run(self.source)
+        if config.seed == self.seed:
+            raise ValueError(f"seed {self.seed} is the seed of training; choose another for --seed")
+        policies = {"trained": policy.act, "scripted": scripted, "random": random_policy(self.seed)}
+        print(table({name: evaluate(choose, self.episodes, self.seed) for name, choose in policies.items()}))
+        if self.gif is not None:
+            save_gif(record_episode(policy.act, self.seed), self.gif)
+            print(self.gif)
+
+
+@dataclass(frozen=True)
+class OnnxConfig:
+    """Publishes an assistant as an ONNX bundle, after checking that ONNX Runtime acts as PyTorch does."""
+
+    source: Source = Path("runs/npc/assistant")
+    """A run folder or a checkpoint file."""
+    name: str = "assistant"
+    """Name of the model in the models folder."""
+    models: Path = Path("models")
+    """The models folder that the sidecar serves."""
+    version: int = 0
+    """Version to publish; 0 takes the next free one."""
+
+    def run(self) -> None:
+        """Publishes the bundle and prints its folder."""
+        print(export_assistant(self.source, self.models, self.name, self.version or None))
+
+
+COMMANDS = {"train": TrainConfig, "evaluate": EvaluateConfig, "onnx": OnnxConfig, "course": CourseConfig}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs one command; what the user got wrong is printed in one line, with exit code 1."""
+    config = tyro.extras.subcommand_cli_from_dict(COMMANDS, args=arguments, prog="python -m export npc")
+    try:
+        if isinstance(config, TrainConfig):
+            print(train(config))
+        else:
+            config.run()
+    except (ValueError, OSError, ParityError, Diverged, ContactError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,103 @@
+"""Publishes a trained assistant as the graph `policy`: raw observations in, engine-ready actions out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bridge.model_card import Provenance, TensorSpec
+from export.npc.config import SESSION_FIELDS
+from export.npc.env import (
+    ACTION_ELEMENTS,
+    ACTION_HIGH,
+    ACTION_LOW,
+    DT,
+    ELEMENTS,
+    OBSERVATION_HIGH,
+    OBSERVATION_LOW,
+    OBSERVATION_SIZE,
+)
+from export.npc.policy import policy_from, read_run
+from export.onnx_model import Feeds, Graph, publish
+
+UNITS = "metres, metres per second, radians per second; right-handed, +Y up, +Z forward, left is +X at heading 0"
+ACTION_UNITS = "speed in metres per second; turn in radians per second about +Y, positive to the NPC's left"
+
+
+def export_assistant(source: Path, models: Path, name: str, version: int | None = None) -> Path:
+    """Publish the run folder or checkpoint `source` and return the bundle's folder; raises what `publish` raises."""
+    state = read_run(source)
+    return publish(
+        models,
+        name=name,
+        family="npc",
+        graphs=[policy_graph(state)],
+        spec=card_spec(),
+        provenance=provenance(state),
+        version=version,
+    )
+
+
+def policy_graph(state: dict[str, Any]) -> Graph:
+    """observation and noise to move."""
+    width = len(ACTION_ELEMENTS)
+    inputs = (
+        TensorSpec("observation", "float32", ["batch", OBSERVATION_SIZE]),
+        TensorSpec("noise", "float32", ["batch", width]),
+    )
+    low, high = float(ACTION_LOW.min()), float(ACTION_HIGH.max())
+    outputs = (TensorSpec("move", "float32", ["batch", width], low=low, high=high, scale=1.0),)
+    return Graph("policy", policy_from(state), inputs, outputs, sample_feeds)
+
+
+def sample_feeds(rng: np.random.Generator, batch: int) -> Feeds:
+    """Draw observations from the whole of their ranges, and noise of which every other row is zero."""
+    noise = rng.standard_normal((batch, len(ACTION_ELEMENTS)), np.float32)
+    noise[::2] = 0.0
+    observation = rng.uniform(OBSERVATION_LOW, OBSERVATION_HIGH, (batch, OBSERVATION_SIZE)).astype(np.float32)
+    return {"observation": observation, "noise": noise}
+
+
+def card_spec() -> dict[str, Any]:
+    """The npc section of the card."""
+    observation = {
+        "name": "observation",
+        "shape": [OBSERVATION_SIZE],
+        "low": OBSERVATION_LOW.tolist(),
+        "high": OBSERVATION_HIGH.tolist(),
+        "elements": list(ELEMENTS),
+        "units": UNITS,
+    }
+    action = {
+        "name": "move",
+        "kind": "continuous",
+        "size": len(ACTION_ELEMENTS),
+        "low": ACTION_LOW.tolist(),
+        "high": ACTION_HIGH.tolist(),
+        "branches": [],
+        "elements": list(ACTION_ELEMENTS),
+        "units": ACTION_UNITS,
+    }
+    return {
+        "observations": [observation],
+        "actions": [action],
+        "noise": [{"kind": "normal", "size": len(ACTION_ELEMENTS)}],
+        "mask_size": 0,
+        "tick_seconds": DT,
+    }
+
+
+def provenance(state: dict[str, Any]) -> Provenance:
+    """Where the policy comes from: the simulated plaza, the options that changed weights, and the last metrics."""
+    config = {key: value for key, value in state["config"].items() if key not in SESSION_FIELDS}
+    metrics = state["metrics"] | {"steps": state["steps"], "seconds": round(state["seconds"], 1)}
+    return Provenance(
+        dataset="the plaza simulated by export.npc.env",
+        dataset_licence="Apache-2.0",
+        trainer="export.npc PPO",
+        seed=config["seed"],
+        config=config,
+        metrics=metrics,
+    )
