@@ -78,7 +78,7 @@ def load_default(name: str = DEFAULT_NAME, folder: Path = DEFAULTS) -> Trained:
 def load_checkpoint(path: Path) -> Trained:
     """Loads the averaged generator and the discriminator of a training checkpoint."""
     state = checkpoint.load(path, "avatar")
-    config = state["config"]
+    config = json.loads(json.dumps(state["config"]))
     dataset, licence = data.describe(config["source"], config["path"], config["licence"])
     record = {
         "dataset": dataset,
@@ -114,8 +114,12 @@ def training_command(config: dict[str, Any]) -> str:
     words = ["python", "-m", "export", "avatar", "train"]
     standard = _flat(TrainConfig().to_json())
     for key, value in _flat(config).items():
-        if key not in _PLACES and list(value) != list(standard.get(key, ())):
-            words += [f"--{key.replace('_', '-')}", *map(str, value)]
+        if key in _PLACES or value == standard.get(key):
+            continue
+        flag = key.replace("_", "-")
+        words += (
+            [f"--{flag}" if value[0] else f"--no-{flag}"] if isinstance(value[0], bool) else [f"--{flag}", *map(str, value)]
+        )
     return shlex.join(words)
 
 

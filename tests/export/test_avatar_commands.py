@@ -1,0 +1,119 @@
+"""Rules of `python -m export avatar`: each stage is one command and one file on disk."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bridge.model_card import read_card
+from export.avatar.commands import main
+
+TINY = ("--model.channels", "4", "4", "4", "4", "--model.latent-size", "8", "--faces", "16", "--batch", "8", "--threads", "1")
+
+
+def command(folder: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "export", "avatar", *words]
+
+
+def run(folder: Path, *words: str) -> str:
+    """Runs a command from an empty folder and returns the last line it prints."""
+    done = subprocess.run(command(folder, *words), cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def test_train_sample_and_onnx_follow_each_other(tmp_path: Path) -> None:
+    checkpoint = run(tmp_path, "train", "--run", "tiny", "--kimg", "0.032", *TINY)
+    assert checkpoint == "runs/avatar/tiny/checkpoint.pt"
+    picture = run(tmp_path, "sample", "--from", checkpoint, "--seed", "3", "9", "--enlarge", "2", "--out", "out/two.png")
+    with Image.open(tmp_path / picture) as image:
+        assert image.size == (128, 64)
+    bundle = run(tmp_path, "onnx", "--from", "runs/avatar/tiny", "--name", "tiny", "--models", "models")
+    assert bundle == "models/tiny/1"
+    card = read_card(tmp_path / bundle / "card.json")
+    assert [graph.name for graph in card.graphs] == ["mapping", "synthesis"]
+    assert {path.name for path in (tmp_path / bundle).iterdir()} == {"card.json", "mapping.onnx", "synthesis.onnx"}
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_saves_what_it_has(tmp_path: Path, stop: signal.Signals) -> None:
+    words = ("train", "--run", "tiny", "--minutes", "1.5", "--log-every", "1", *TINY)
+    process = subprocess.Popen(command(tmp_path, *words), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert process.stderr
+        seen = b""
+        while b"loss/generator" not in seen:
+            part = process.stderr.read1(4096)
+            assert part, seen.decode()
+            seen += part
+        process.send_signal(stop)
+        output, errors = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(10)
+    assert process.returncode == 0, errors.decode()
+    assert (tmp_path / output.decode().strip()).is_file()
+
+
+def test_the_default_needs_no_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "deep" / "faces.png"
+    main(["sample", "--count", "12", "--columns", "4", "--out", str(path)])
+    assert capsys.readouterr().out.strip() == str(path)
+    with Image.open(path) as image:
+        assert image.size == (4 * 32, 3 * 32)
+        assert np.asarray(image).std() > 20
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sample", "--from", "none"], 'error: "none" is neither a default'),
+        (["onnx", "--name", "../up"], 'error: model name "../up" does not match'),
+        (["train"], "error: no budget: give --minutes, --kimg or both"),
+        (["train", "--kimg", "1", "--source", "folder", "--path", "/none"], 'error: "/none" holds no picture'),
+    ],
+)
+def test_mistakes_get_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert str(stopped.value.code).startswith(message)
+    assert "\n" not in str(stopped.value.code)
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("train", ["Weight of the R1 penalty", "--model.image-size", "power of two from 32 to 1024"]),
+        ("sample", ["--truncation", "1 for all the variety"]),
+        ("onnx", ["--models", "models folder that the sidecar serves"]),
+        ("default", ["--from", "checkpoint file or run folder"]),
+    ],
+)
+def test_help_comes_from_the_configuration(name: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([name, "--help"])
+    assert stopped.value.code == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for word in words:
+        assert word in text
+
+
+@pytest.mark.parametrize(("words", "code"), [((), 2), (("toon",), 2), (("--help",), 0)])
+def test_the_families_are_listed(tmp_path: Path, words: tuple[str, ...], code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "export", *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == code
+    text = done.stdout + done.stderr
+    assert "avatar   StyleGAN2" in text
+    if words == ("toon",):
+        assert '"toon" is not a family, expected one of' in text
