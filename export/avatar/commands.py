@@ -10,11 +10,13 @@ from typing import Annotated
 
 import tyro
 
+from export.avatar import data
 from export.avatar.config import TrainConfig
+from export.avatar.metrics import sliced_wasserstein
 from export.avatar.sample import DEFAULT_TRUNCATION, generate
 from export.avatar.to_onnx import export_avatar
 from export.avatar.train import train
-from export.avatar.trained import DEFAULT_NAME, DEFAULTS, load_default, open_trained, parameter_count, write_default
+from export.avatar.trained import DEFAULT_NAME, DEFAULTS, Trained, load_default, open_trained, parameter_count, write_default
 from export.avatar.trainer import Diverged
 from export.parity import ParityError
 from export.run_log import picture_grid, save_picture
@@ -78,16 +80,35 @@ class DefaultConfig:
     """Name of the default."""
     folder: Path = DEFAULTS
     """Folder to write to."""
+    cache: Path = Path("data/avatar")
+    """Folder of prepared pictures: the built-in faces to measure against."""
+    compare: int = 4096
+    """How many generated pictures to compare with as many of the data."""
 
     def run(self) -> None:
         """Writes <name>.safetensors, <name>.json and <name>.png, and prints their sizes."""
         trained = open_trained(self.source)
+        if trained.record["config"]["source"] != "folder":
+            trained.record["metrics"] = self.measure(trained)
         path = write_default(trained, self.name, self.folder)
         images = generate(load_default(self.name, self.folder).generator, range(64))
         save_picture(picture_grid(images, 8), self.folder / f"{self.name}.png", enlarge=4)
         for part in ("generator", "discriminator"):
             print(f"{part}: {parameter_count(getattr(trained, part))} parameters")
-        print(f"{path}: {path.stat().st_size} bytes")
+        print(f"{path}: {path.stat().st_size} bytes; {trained.record['metrics']}")
+
+    def measure(self, trained: Trained) -> dict[str, float]:
+        """The distance of untruncated pictures to the data, beside that of two halves of the data."""
+        config = trained.record["config"]
+        size, count = config["model"]["image_size"], config["faces"]
+        faces = data.load(config["source"], "", "", size=size, count=count, seed=config["seed"], cache=self.cache).images
+        half = min(self.compare, len(faces) // 2)
+        fake = generate(trained.generator, range(half), truncation=1.0)
+        return {
+            "sliced_wasserstein": round(sliced_wasserstein(faces[:half], fake), 2),
+            "sliced_wasserstein_of_the_data": round(sliced_wasserstein(faces[:half], faces[half : 2 * half]), 2),
+            "compared_pictures": half,
+        }
 
 
 COMMANDS = {"train": TrainConfig, "sample": SampleConfig, "onnx": OnnxConfig, "default": DefaultConfig}
