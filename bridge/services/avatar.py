@@ -131,8 +131,10 @@ class Service:
         )
 
     def _count(self, spec: pb.AvatarSpec, sizes: Spec) -> int:
-        rows = spec.latents.shape[0] if spec.latents.shape else 0
-        count = rows if spec.HasField("latents") else len(spec.seeds)
+        shape = list(spec.latents.shape)
+        if spec.HasField("latents") and (len(shape) != 2 or shape[1] != sizes.latent_size):
+            raise InvalidArgument(f"shape is {shape}, expected [N, {sizes.latent_size}]", field="spec.latents.shape")
+        count = shape[0] if spec.HasField("latents") else len(spec.seeds)
         field = "spec.latents" if spec.HasField("latents") else "spec.seeds"
         if count < 1:
             message = f"no avatar is asked for, expected seeds or latents [N, {sizes.latent_size}]"
