@@ -33,6 +33,7 @@ from export.npc.layout import (
 
 COURSE_TICKS = 200
 MARGIN = 0.5
+CORRIDOR = 2.0
 
 _PLANAR = ("centre", "amplitude", "frequency", "phase")
 
@@ -116,15 +117,19 @@ def _layout_from(states: Sequence[dict[str, Any]]) -> Layout:
 
 
 def course(seed: int, worlds: int) -> list[dict[str, Any]]:
-    """Draw the states of `worlds` worlds at tick 0 where the scripted baseline keeps `MARGIN` metres from everything.
+    """Draw the states of `worlds` worlds at tick 0 where nobody who goes straight to the user touches anything.
 
-    Users stroll slowly (up to 0.7 m/s) and obstacles keep 2.5 m from their path and from the NPC's start, well within
-    reach of the rays.
+    Users stroll slowly, up to 0.7 m/s; they and the NPC's start keep 3 m from the walls. Obstacles keep 2.5 m from the
+    user's path and `CORRIDOR` metres from every straight way between the start and the user; rays still reach them. The
+    scripted baseline has played every world and kept `MARGIN` metres from everything.
     """
-    candidates = np.arange(8 * worlds + 32)
+    candidates = np.arange(32 * worlds + 128)
     first = np.zeros(len(candidates))
-    drawn = draw_layouts(seed, candidates, first, path_clearance=2.5, start_clearance=2.0, peak_speed=(0.3, 0.7))
-    plaza = Plaza.from_layout(drawn)
+    drawn = draw_layouts(seed, candidates, first, path_clearance=2.5, start_clearance=CORRIDOR, peak_speed=(0.3, 0.7))
+    reach = np.maximum(np.abs(drawn.centre) + drawn.amplitude, np.abs(drawn.start_xz)).max(axis=1)
+    layout = drawn.take(reach <= HALF_SIZE - 3.0)
+    _clear_corridors(layout)
+    plaza = Plaza.from_layout(layout)
     smallest = plaza.clearance()
     for _ in range(COURSE_TICKS):
         plaza.step(scripted(plaza.observe()))
@@ -132,7 +137,19 @@ def course(seed: int, worlds: int) -> list[dict[str, Any]]:
     kept = np.flatnonzero(smallest >= MARGIN)
     if len(kept) < worlds:
         raise RuntimeError(f"seed {seed} gives {len(kept)} clear worlds, expected {worlds}; take another seed")
-    return world_states(Plaza.from_layout(drawn.take(kept[:worlds])))
+    return world_states(Plaza.from_layout(layout.take(kept[:worlds])))
+
+
+def _clear_corridors(layout: Layout) -> None:
+    """Take away the obstacles that stand near a straight way from the NPC's start to where the user will be."""
+    start = layout.start_xz[:, None]
+    for tick in range(0, COURSE_TICKS + 1, 5):
+        way = user_position(layout, np.full(len(layout), env.DT * tick))[:, None] - start
+        offset = layout.obstacle_xz - start
+        share = np.clip((offset * way).sum(axis=2) / np.maximum((way**2).sum(axis=2), 1e-9), 0.0, 1.0)
+        gap = np.linalg.norm(offset - share[..., None] * way, axis=2) - layout.obstacle_radius - NPC_RADIUS
+        layout.obstacle_xz[gap < CORRIDOR] = ABSENT
+        layout.obstacle_radius[gap < CORRIDOR] = 0.0
 
 
 def simulate(course: Sequence[dict[str, Any]], choose_actions: Policy, ticks: int = COURSE_TICKS) -> Float64:

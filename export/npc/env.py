@@ -33,8 +33,8 @@ Observation, OBSERVATION_SIZE float32 (`ELEMENTS` names them), where r = user - 
     5, 6   user_velocity_left, _forward   (user(t) - user(t - DT)) / DT in the same frame m/s
     7      speed                                                                          m/s
     8      turn_rate                                                                      rad/s
-    9-16   ray_000 ... ray_315     how far the NPC's body can slide before it touches an obstacle or a wall, at most
-                                   RAY_RANGE, in the direction forward(heading + angle), angle = 0, 45 ... 315 degrees m
+    9-16   ray_000 ... ray_340     how far the NPC's body can slide before it touches an obstacle or a wall, at most
+                                   RAY_RANGE, in the direction forward(heading + angle), angle one of RAY_DEGREES m
 
 A ray in direction q meets an obstacle with centre c and radius R, where R' = R + NPC_RADIUS, s = (c - position) . q and
 m = |c - position|^2 - s^2, if s > 0 and m < R'^2, at max(0, s - sqrt(R'^2 - m)); and the wall of each axis where |q_i| > 1e-9
@@ -67,7 +67,7 @@ DT = 0.1
 RESPONSE = 0.5
 EPISODE_TICKS = 250
 RAY_RANGE = 6.0
-RAY_DEGREES = (0, 45, 90, 135, 180, 225, 270, 315)
+RAY_DEGREES = (0, 20, 45, 90, 180, 270, 315, 340)
 SERVICE_DISTANCE = (0.9, 2.2)
 SERVICE_COS_BEARING = float(np.cos(np.pi / 6))
 SERVED_TICKS = 50

@@ -160,6 +160,8 @@ def save_gif(frames: Sequence[Frame], path: Path, *, seconds_each: float = 2 * D
     if not frames:
         raise ValueError("there are no frames, expected at least one")
     path.parent.mkdir(parents=True, exist_ok=True)
-    images = [Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in frames]
+    images = [
+        Image.fromarray(frame).quantize(128, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE) for frame in frames
+    ]
     duration = max(20, round(1000 * seconds_each / speed))
     images[0].save(path, save_all=True, append_images=images[1:], duration=duration, loop=0, optimize=True)
