@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import contextlib
 import json
 import subprocess
@@ -9,12 +11,15 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 import tiny_models
 
 from bridge.client import Client
+from bridge.config import ServeConfig
+from bridge.server import Sidecar
 
 START_SECONDS = 60
 
@@ -53,6 +58,33 @@ def run_sidecar(models: Path, *options: str) -> Iterator[LiveSidecar]:
             process.wait(10)
         assert process.stdout
         process.stdout.close()
+
+
+@contextlib.contextmanager
+def sidecar_in_thread(models: Path, **settings: Any) -> Iterator[Sidecar]:
+    """Run a sidecar in this process until the block ends, so that a test can look into its queues."""
+    config = ServeConfig(models=models, port=0, drain_seconds=5.0, **settings)
+    started: concurrent.futures.Future[tuple[Sidecar, asyncio.AbstractEventLoop, asyncio.Event]] = concurrent.futures.Future()
+
+    async def main() -> None:
+        try:
+            async with Sidecar(config) as sidecar:
+                stop = asyncio.Event()
+                started.set_result((sidecar, asyncio.get_running_loop(), stop))
+                await stop.wait()
+        except BaseException as error:
+            if not started.done():
+                started.set_exception(error)
+            raise
+
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        running = thread.submit(asyncio.run, main())
+        sidecar, loop, stop = started.result(START_SECONDS)
+        try:
+            yield sidecar
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            running.result(START_SECONDS)
 
 
 @pytest.fixture(scope="session")

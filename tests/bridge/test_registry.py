@@ -207,7 +207,7 @@ def test_whatever_else_a_bundle_does_the_others_serve(tmp_path, monkeypatch):
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file names beyond UTF-8")
 def test_a_folder_whose_name_is_no_utf8_is_listed_and_disturbs_nobody(tmp_path):
     tiny_models.write_npc(tmp_path)
-    os.makedirs(os.fsencode(tmp_path) + b"/caf\xe9/1")
+    (tmp_path / os.fsdecode(b"caf\xe9") / "1").mkdir(parents=True)
     models = listed(load(tmp_path))
     assert models["guard", 1].state == pb.MODEL_STATE_SERVING
     assert models["caf\\udce9", 1].state == pb.MODEL_STATE_FAILED

@@ -78,7 +78,7 @@ SPECS = {
 def test_a_card_whose_inputs_are_not_the_files_is_refused(bundle, changed):
     folder, graph = bundle
     inputs = [msgspec.structs.replace(spec, **changed.get(spec.name, {})) for spec in graph.inputs]
-    with pytest.raises(SessionError, match="inputs are .* the card says .*export it again"):
+    with pytest.raises(SessionError, match=r"inputs are .* the card says .*export it again"):
         opened(folder, msgspec.structs.replace(graph, inputs=inputs))
 
 
@@ -119,7 +119,7 @@ def test_the_cpu_is_taken_when_it_is_asked_for():
 @pytest.mark.skipif(not NO_CUDA, reason="there is a CUDA device here")
 def test_strict_fails_without_cuda_and_says_what_to_do():
     with pytest.raises(
-        SessionError, match="--providers strict wants CUDAExecutionProvider, but .*install .*or use --providers auto"
+        SessionError, match=r"--providers strict wants CUDAExecutionProvider, but .*install .*or use --providers auto"
     ):
         choose_providers("strict")
 

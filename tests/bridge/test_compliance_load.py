@@ -1,0 +1,127 @@
+"""The rules of every family's main call when many come at once: batches, queues, deadlines and limits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import sidecar_in_thread
+from family_cases import CASES, Case, same, write_models
+from wire import PROTOCOLS, open_wire
+
+from bridge.config import Limits
+from bridge.services import FAMILIES
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with good and damaged bundles of every family."""
+    folder = tmp_path_factory.mktemp("families")
+    write_models(folder)
+    return folder
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> str:
+    """Each family."""
+    return request.param
+
+
+@pytest.fixture
+def case(family: str) -> Case:
+    """What the rules need to know of the family."""
+    return CASES[family]
+
+
+def to(sidecar: Any, protocol: str) -> Any:
+    return open_wire(protocol, f"127.0.0.1:{sidecar.port}", f"http://127.0.0.1:{sidecar.web_port}")
+
+
+def waiting(sidecar) -> int:
+    return sum(len(b._queue) for model in list(sidecar.registry.served.values()) for b in model.batchers.values())
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_request_in_a_batch_is_answered_as_it_is_alone(models, family, case, protocol) -> None:
+    requests = [case.request(1 + seed % 3, seed).SerializeToString() for seed in range(16)]
+    with sidecar_in_thread(models) as sidecar, to(sidecar, protocol) as wire:
+        alone = [wire.call(case.method, data).message for data in requests]
+    with sidecar_in_thread(models, max_wait_ms=200.0) as sidecar, ThreadPoolExecutor(16) as pool:
+        with to(sidecar, protocol) as wire:
+            together = list(pool.map(lambda data: wire.call(case.method, data).message, requests))
+        batchers = sidecar.registry.served[family, 2].batchers.values()
+        assert all(max(batcher.batch_sizes) > 3 for batcher in batchers), "nothing was batched, so nothing was tested"
+    for expected, answer in zip(alone, together, strict=True):
+        same(case, expected, answer)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_request_past_its_deadline_leaves_the_queue(models, family, case, protocol) -> None:
+    with sidecar_in_thread(models, max_wait_ms=60_000.0) as sidecar, to(sidecar, protocol) as wire:
+        answer = wire.call(case.method, case.request(2, 5).SerializeToString(), timeout_s=0.3)
+        assert answer.code == "DEADLINE_EXCEEDED"
+        until(lambda: not waiting(sidecar))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_call_too_many_is_refused_at_once(models, protocol) -> None:
+    case, limits = CASES["npc"], Limits(max_concurrent_calls=2)
+    data = case.request(2, 5).SerializeToString()
+    with (
+        sidecar_in_thread(models, max_wait_ms=60_000.0, limits=limits) as sidecar,
+        ThreadPoolExecutor(2) as pool,
+        to(sidecar, protocol) as wire,
+    ):
+        slow = [pool.submit(wire.call, case.method, data, timeout_s=4.0) for _ in range(2)]
+        until(lambda: waiting(sidecar) == 2)
+        assert wire.call(case.method, data).code == "RESOURCE_EXHAUSTED"
+        assert [call.result().code for call in slow] == ["DEADLINE_EXCEEDED"] * 2
+        assert wire.call(case.method, b"\xff").code == "INVALID_ARGUMENT"
+
+
+class Held:
+    """A session whose runs wait for a gate."""
+
+    def __init__(self, session: Any) -> None:
+        self.session, self.gate, self.running = session, threading.Event(), threading.Event()
+
+    def run(self, feeds: Any) -> Any:
+        self.running.set()
+        assert self.gate.wait(60)
+        return self.session.run(feeds)
+
+    def inline(self, rows: int) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_full_queue_is_refused_at_once_and_those_in_it_are_answered(models, family, case, protocol) -> None:
+    data = case.request(1, 5).SerializeToString()
+    with (
+        sidecar_in_thread(models, queue_capacity=2) as sidecar,
+        ThreadPoolExecutor(3) as pool,
+        to(sidecar, protocol) as wire,
+    ):
+        first = next(iter(sidecar.registry.served[family, 2].batchers.values()))
+        held = first._session = Held(first._session)
+        calls = [pool.submit(wire.call, case.method, data)]
+        assert held.running.wait(30)
+        calls += [pool.submit(wire.call, case.method, data) for _ in range(2)]
+        until(lambda: waiting(sidecar) == 2)
+        answer = wire.call(case.method, data)
+        held.gate.set()
+        assert (answer.code, answer.reasons) == ("RESOURCE_EXHAUSTED", ["RESOURCE_EXHAUSTED"])
+        assert answer.retries == [0.05]
+        assert [call.result().code for call in calls] == ["OK"] * 3
