@@ -167,7 +167,8 @@ def _takes_varargs(module: nn.Module) -> bool:
 def _forget_sources(proto: onnx.ModelProto) -> None:
     """Removes the stack traces that the exporter notes for every node: they hold paths of this machine."""
     graph = proto.graph
-    for part in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+    parts: tuple[Any, ...] = (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer)
+    for part in parts:
         del part.metadata_props[:]
         part.doc_string = ""
 

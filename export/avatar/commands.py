@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -111,7 +111,12 @@ class DefaultConfig:
         }
 
 
-COMMANDS = {"train": TrainConfig, "sample": SampleConfig, "onnx": OnnxConfig, "default": DefaultConfig}
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "train": TrainConfig,
+    "sample": SampleConfig,
+    "onnx": OnnxConfig,
+    "default": DefaultConfig,
+}
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bridge.model_card import TensorSpec
 from export.avatar.layers import EqualLinear, ModulatedConv, fold_filter
-from export.avatar.model import Generator, Mapping, ModelConfig, Synthesis
+from export.avatar.model import Generator, Mapping, ModelConfig
 from export.avatar.sample import DEFAULT_TRUNCATION
 from export.avatar.trained import Trained
 from export.onnx_model import Feeds, Graph, publish
@@ -30,12 +30,11 @@ class BakedConv(nn.Module):
         self.up = conv.up is not None
         self.demodulate = conv.demodulate
         self.style = bake(conv.style)
-        self.register_buffer("kernel", weight)
-        self.register_buffer("energy", weight.square().sum(dim=(2, 3)))
-        if conv.up is not None:
-            self.kernel = fold_filter(weight * 4.0, conv.up).transpose(0, 1).contiguous()
         self.kernel: Tensor
         self.energy: Tensor
+        kernel = weight if conv.up is None else fold_filter(weight * 4.0, conv.up).transpose(0, 1).contiguous()
+        self.register_buffer("kernel", kernel)
+        self.register_buffer("energy", weight.square().sum(dim=(2, 3)))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         style = self.style(w)
@@ -53,12 +52,13 @@ class BakedConv(nn.Module):
 class SynthesisGraph(nn.Module):
     """The synthesis network with its picture clamped to [-1, 1]."""
 
-    def __init__(self, synthesis: Synthesis) -> None:
+    def __init__(self, synthesis: nn.Module) -> None:
         super().__init__()
         self.synthesis = synthesis
 
     def forward(self, w: Tensor, noise: Tensor) -> Tensor:
-        return self.synthesis(w, noise).clamp(-1.0, 1.0)
+        image: Tensor = self.synthesis(w, noise)
+        return image.clamp(-1.0, 1.0)
 
 
 def bake(module: nn.Module) -> nn.Module:
@@ -104,7 +104,7 @@ def card_spec(config: ModelConfig) -> dict[str, Any]:
 def mapping_graph(generator: Generator) -> Graph:
     """z, z_mix, truncation and mix_layer to w."""
     config, mapping = generator.config, generator.mapping
-    latent = ["batch", config.latent_size]
+    latent: list[int | str] = ["batch", config.latent_size]
 
     def sample(rng: np.random.Generator, batch: int) -> Feeds:
         return {
