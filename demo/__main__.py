@@ -27,6 +27,8 @@ class DemoConfig:
     """Folder for everything the demo makes; it is emptied first."""
     train_seconds: float = 60.0
     """Seconds of training for each of the two families."""
+    faces: int = 4000
+    """Faces drawn to train the avatar generator on."""
     engine: bool = True
     """Drive the sidecar from the C# client inside a real Unity player too."""
 
@@ -38,7 +40,7 @@ def main(config: DemoConfig) -> int:
     config.out.mkdir(parents=True)
     models = config.out / "models"
     try:
-        train_models(config.out / "runs", config.train_seconds)
+        train_models(config.out / "runs", config.train_seconds, config.faces)
         export_models(config.out / "runs", models)
         with sidecar(models) as process:
             report = _drive(config, process)

@@ -16,10 +16,11 @@ class DemoError(RuntimeError):
     """A step that failed; the message says which, and what to do."""
 
 
-def train_models(runs: Path, seconds: float) -> None:
+def train_models(runs: Path, seconds: float, faces: int) -> None:
     """Train the NPC policy and the one-minute avatar generator, with progress bars."""
     _run("npc", "train", "--run", "demo", "--runs", str(runs), "--seconds", f"{seconds:g}")
-    _run("avatar", "train", "--run", "minute", "--runs", str(runs), "--minutes", f"{seconds / 60:g}", "--faces", "10000")
+    minutes = ("--minutes", f"{seconds / 60:g}", "--faces", str(faces))
+    _run("avatar", "train", "--run", "minute", "--runs", str(runs), *minutes)
 
 
 def export_models(runs: Path, models: Path) -> None:

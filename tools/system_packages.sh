@@ -2,8 +2,8 @@
 # Installs the few system packages that are missing: as root with apt, otherwise says what to type.
 set -eu
 
-# python3-venv makes the virtual environment; libgl1, libegl1: skia draws the training faces.
-packages="python3-venv libgl1 libegl1"
+# python3 and python3-venv make the virtual environment; libgl1, libegl1: skia draws the training faces.
+packages="python3 python3-venv libgl1 libegl1"
 
 command -v dpkg-query >/dev/null 2>&1 || exit 0 # not Debian or Ubuntu: the README lists the packages
 
@@ -14,7 +14,7 @@ for package in $packages; do
 done
 # A Python that is not the system's brings its own venv module.
 if "${PYTHON:-python3}" -c 'import ensurepip, venv' 2>/dev/null; then
-    missing=$(echo "$missing" | sed 's/ python3-venv//')
+    missing=$(echo "$missing" | sed 's/ python3-venv//; s/ python3//')
 fi
 [ -n "$missing" ] || exit 0
 
