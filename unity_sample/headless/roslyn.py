@@ -6,7 +6,6 @@ when there are errors, and diagnostics are printed as csc prints them.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +42,7 @@ def compile_csharp(arguments: Sequence[str]) -> int:
     from Microsoft.CodeAnalysis.CSharp import CSharpCommandLineParser
     from System import Array, String
 
-    parsed = CSharpCommandLineParser.Default.Parse(Array[String](list(arguments)), os.getcwd(), None)
+    parsed = CSharpCommandLineParser.Default.Parse(Array[String](list(arguments)), str(Path.cwd()), None)
     for error in parsed.Errors:
         print(error.ToString())
     return 1 if list(parsed.Errors) else _emit(parsed)
@@ -61,8 +60,8 @@ def _emit(parsed: Any) -> int:
         text = Path(source.Path).read_text(encoding="utf-8-sig")
         trees.Add(CSharpSyntaxTree.ParseText(text, parsed.ParseOptions, source.Path, Encoding.UTF8))
     for reference in parsed.MetadataReferences:
-        references.Add(MetadataReference.CreateFromFile(os.path.abspath(reference.Reference)))
-    name = os.path.splitext(parsed.OutputFileName)[0]
+        references.Add(MetadataReference.CreateFromFile(str(Path(reference.Reference).resolve())))
+    name = Path(parsed.OutputFileName).stem
     compilation = CSharpCompilation.Create(name, trees, references, parsed.CompilationOptions)
     target = Path(parsed.OutputDirectory) / parsed.OutputFileName
     stream = File.Create(str(target))

@@ -27,7 +27,7 @@ namespace Metabridge.Sample
         protected override void Act(AgentActions actions)
         {
             Source = actions.Source;
-            World.Step(actions.Continuous("action", 0), actions.Continuous("action", 1));
+            World.Step(actions.Continuous("move", 0), actions.Continuous("move", 1));
             if (World.IsTouching()) Contacts++;
             Show();
         }

@@ -82,7 +82,7 @@ namespace Metabridge.Headless
             var values = new List<string>();
             for (int row = 0; row < Agents; row++)
             {
-                for (int i = 0; i < 2; i++) values.Add(actions[row].Continuous("action", i).ToString("R", CultureInfo.InvariantCulture));
+                for (int i = 0; i < 2; i++) values.Add(actions[row].Continuous("move", i).ToString("R", CultureInfo.InvariantCulture));
             }
             report("actions", string.Join(" ", values));
             report("statuses", string.Join(" ", actions.Statuses));

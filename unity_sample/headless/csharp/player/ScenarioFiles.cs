@@ -18,6 +18,7 @@ namespace Metabridge.Headless
         public int ticks;
         public float tick_seconds;
         public int frame_rate;
+        public int stream_size;
         public float timeout_seconds;
         public string output;
 
@@ -67,10 +68,12 @@ namespace Metabridge.Headless
         public string unity_version;
         public string platform;
         public int ticks;
+        public string ended_session = "";
         public List<AvatarResult> avatars = new List<AvatarResult>();
         public List<NpcResult> npcs = new List<NpcResult>();
         public List<double> tick_ms = new List<double>();
         public List<int> tick_frames = new List<int>();
+        public List<string> calls = new List<string>();
         public List<string> events = new List<string>();
     }
 }

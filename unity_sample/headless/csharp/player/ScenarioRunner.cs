@@ -3,6 +3,7 @@ using System.Collections;
 using System.Diagnostics;
 using System.IO;
 using Metabridge.Sample;
+using Metabridge.Transport;
 using UnityEngine;
 
 namespace Metabridge.Headless
@@ -55,8 +56,17 @@ namespace Metabridge.Headless
             source.Failed += error => Note("avatar failed " + error.Message);
             source.Recovered += () => Note("avatar recovered");
             foreach (long seed in scenario.seeds) yield return ShowAvatar(source, seed);
+            if (scenario.stream_size > 0) yield return CallDirectly();
             if (scenario.ticks > 0) yield return Walk(source);
             End("");
+        }
+
+        IEnumerator CallDirectly()
+        {
+            using (var transport = new UnityWebRequestTransport(scenario.web))
+            {
+                yield return new DirectCalls(scenario, result, transport).Run();
+            }
         }
 
         IEnumerator ShowAvatar(AvatarSource source, long seed)
@@ -105,8 +115,9 @@ namespace Metabridge.Headless
             };
             while (brain.Tick < scenario.ticks) yield return null;
             result.ticks = (int)brain.Tick;
+            result.ended_session = brain.Session;
             brain.enabled = false;
-            for (int i = 0; i < 30; i++) yield return null;
+            yield return new WaitForSecondsRealtime(0.5f);
         }
 
         void NoteTick(AvatarSource source, uint tick)

@@ -46,6 +46,9 @@ namespace Metabridge
         /// <summary>Game time from tick to tick; 0 begins the next tick as soon as the last one is done.</summary>
         public float TickSeconds { get => tickSeconds; set => tickSeconds = value; }
 
+        /// <summary>The session's id, for logs: what the sidecar keeps for these agents goes by it.</summary>
+        public string Session => session;
+
         /// <summary>Number of ticks done.</summary>
         public uint Tick { get; private set; }
 

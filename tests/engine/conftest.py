@@ -1,0 +1,92 @@
+"""Fixtures of the engine tests, and their part of the summary: what ran where, and what did not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import bundles
+import csharp_build
+import dotnet_program
+import generate
+import player
+import pytest
+from packages import Unavailable
+from platforms import unity_2022
+from sidecar_process import SidecarProcess, sidecar
+
+REQUIRED = os.environ.get("METABRIDGE_REQUIRE_ENGINE") == "1"
+PLACES = {
+    "test_unity_player.py": f"Unity {player.UNITY_VERSION} player",
+    "test_dotnet_client.py": ".NET 8 client",
+    "test_unity_compile.py": "Unity 2022.3.33f1 compile",
+}
+T = TypeVar("T")
+
+
+def had(make: Callable[[], T]) -> T:
+    """Return what `make` makes; where a package cannot be had, skip, or fail under METABRIDGE_REQUIRE_ENGINE=1."""
+    try:
+        return make()
+    except Unavailable as reason:
+        if REQUIRED:
+            pytest.fail(f"METABRIDGE_REQUIRE_ENGINE=1, but {reason}", pytrace=False)
+        pytest.skip(f"NOT RUN: {reason}")
+
+
+@pytest.fixture(scope="session")
+def unity_player() -> Path:
+    """The folder of the prepared Unity player."""
+    return had(player.prepared)
+
+
+@pytest.fixture(scope="session")
+def dotnet_client() -> Path:
+    """The folder of the prepared .NET program."""
+    return had(dotnet_program.prepared)
+
+
+@pytest.fixture(scope="session")
+def package_2022() -> list[Path]:
+    """The package's assemblies, and Google.Protobuf's, compiled against Unity 2022.3.33f1."""
+    return had(lambda: csharp_build.client(unity_2022()))
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with C# freshly generated from proto/."""
+    folder = tmp_path_factory.mktemp("generated")
+    had(lambda: generate.generate(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported() -> Path:
+    """A models folder with an avatar generator and a policy, made by the families' exporters."""
+    return bundles.exported_models()
+
+
+@pytest.fixture(scope="session")
+def served(exported: Path) -> Iterator[SidecarProcess]:
+    """A sidecar that serves them for the whole test run."""
+    with sidecar(exported) as running:
+        yield running
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests passed in each engine, which were skipped and why, and what no test runs."""
+    lines = []
+    for file, place in PLACES.items():
+        counts = {kind: _count(terminalreporter, kind, file) for kind in ("passed", "failed", "error", "skipped")}
+        if any(counts.values()):
+            lines.append(f"{place}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n or kind == "passed"))
+    if lines:
+        terminalreporter.section("engines")
+        for line in (*lines, f"not run by any test: {', '.join(player.NOT_RUN)}"):
+            terminalreporter.write_line(line)
+
+
+def _count(reporter: pytest.TerminalReporter, kind: str, file: str) -> int:
+    return sum(1 for report in reporter.stats.get(kind, []) if f"engine/{file}::" in getattr(report, "nodeid", ""))

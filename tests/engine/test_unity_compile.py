@@ -1,0 +1,39 @@
+"""The package and the sample compile against Unity 2022.3.33f1's assemblies, as C# 9, without a warning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import csharp_build
+import pytest
+from asmdef import assembly_definitions
+from platforms import unity_2022
+
+ASSEMBLIES = ["Metabridge.Client", "Metabridge.Client.Component", "Metabridge.Client.Http", "Metabridge.Client.Web"]
+
+
+def test_every_assembly_definition_compiles_with_its_own_references_alone(package_2022: list[Path]) -> None:
+    built = {path.stem for path in package_2022}
+    assert built >= set(ASSEMBLIES)
+    assert sorted(definition.name for definition in assembly_definitions(csharp_build.PACKAGE)) == ASSEMBLIES
+
+
+def test_the_sample_compiles_against_the_package(package_2022: list[Path]) -> None:
+    sources = (csharp_build.PROJECT / "Assets").rglob("*.cs")
+    assert csharp_build.build(unity_2022(), "Assembly-CSharp", sources, package_2022, *csharp_build.STRICT).exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("class A { void B(UnityEngine.Texture2D t) { t.LoadNothing(); } }", "CS1061"),
+        ("class A { void B(Metabridge.NpcBrain b) { b.Tick = 3; } }", "CS0200"),
+        ("class A { int unused; }", "CS0169"),
+        ("record struct A(int B);", "CS8773"),
+    ],
+)
+def test_what_is_wrong_does_not_compile(package_2022: list[Path], tmp_path: Path, code: str, error: str) -> None:
+    source = tmp_path / "Wrong.cs"
+    source.write_text(code)
+    with pytest.raises(csharp_build.CompileError, match=error):
+        csharp_build.build(unity_2022(), "Wrong", [source], package_2022, *csharp_build.STRICT)

@@ -1,0 +1,181 @@
+"""The components inside a real Unity player, headless, against a live sidecar over gRPC-Web.
+
+The player's exit code says nothing; the result file that the scenario writes last does.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import player
+import pytest
+import walks
+from bundles import AVATAR, NPC
+from PIL import Image
+from sidecar_process import SidecarProcess, sidecar
+
+from bridge.client import Client
+from bridge.v1.avatar_service_pb2 import AvatarSpec, Truncation
+
+pytestmark = pytest.mark.usefixtures("unity_player")
+AGENTS = 32
+TICKS = 200
+TOLERANCE_METRES = 0.05
+SEEDS = (0, 1, 7, -1)
+TRUNCATION = 0.6
+RESULT_SECONDS = 150.0
+EVENT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Played:
+    """What one run of the player left behind."""
+
+    result: dict[str, Any]
+    folder: Path
+
+
+def scenario(web: str, **settings: Any) -> dict[str, Any]:
+    """Return a scenario without waits between frames."""
+    common = {"avatar_model": AVATAR, "npc_model": NPC, "seeds": [], "truncation": TRUNCATION, "frame_rate": -1}
+    return {"web": web, "timeout_seconds": 120.0, **common, **settings}
+
+
+@pytest.fixture(scope="module")
+def worlds(served: SidecarProcess) -> list[dict[str, Any]]:
+    """Worlds in which the served policy touches nothing."""
+    with Client(served.address) as client:
+        return walks.clear_worlds(walks.through(client, NPC), AGENTS)
+
+
+@pytest.fixture(scope="module")
+def played(served: SidecarProcess, worlds: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """One run in which all goes well: avatars, calls without components, 32 NPCs for 200 ticks."""
+    folder = tmp_path_factory.mktemp("played")
+    course = walks.write_course(worlds, folder / "course.json")
+    settings = scenario(served.web, seeds=list(SEEDS), stream_size=1024, course=str(course), ticks=TICKS)
+    with player.playing(settings, folder) as running:
+        return Played(running.result(RESULT_SECONDS), folder)
+
+
+def positions(result: dict[str, Any]) -> npt.NDArray[np.float64]:
+    """Return where the NPCs' transforms stand, in glTF's space: Unity's x is mirrored."""
+    return np.array([[-npc["position_x"], npc["position_z"]] for npc in result["npcs"]])
+
+
+def test_the_scenario_ends_well_in_unity_2017(played: Played) -> None:
+    assert played.result["ok"], played.result["error"]
+    assert played.result["unity_version"] == player.UNITY_VERSION
+    assert played.result["platform"] == "LinuxPlayer"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_avatar_becomes_a_texture_of_the_pixels_of_pythons_png(served: SidecarProcess, played: Played, seed: int) -> None:
+    with Client(served.address) as client:
+        spec = AvatarSpec(seeds=[seed % (1 << 64)], truncation=Truncation(psi=TRUNCATION))
+        image = client.generate_avatars(AVATAR, spec).avatars[0].image
+    expected = np.asarray(Image.open(io.BytesIO(image.data)).convert("RGBA"))
+    raw = np.fromfile(played.folder / f"avatar-{seed}.rgba", np.uint8)
+    assert raw.size == expected.size
+    np.testing.assert_array_equal(raw.reshape(expected.shape)[::-1], expected)
+    saved = np.asarray(Image.open(played.folder / f"avatar-{seed}.png").convert("RGBA"))
+    np.testing.assert_array_equal(saved, expected)
+
+
+def test_different_seeds_give_different_textures(played: Played) -> None:
+    textures = {(played.folder / f"avatar-{seed}.rgba").read_bytes() for seed in SEEDS}
+    assert len(textures) == len(SEEDS)
+    assert {avatar["format"] for avatar in played.result["avatars"]} == {"RGBA32"}
+
+
+def test_32_npcs_end_a_course_where_python_ends_it(
+    served: SidecarProcess, played: Played, worlds: list[dict[str, Any]]
+) -> None:
+    assert played.result["ticks"] == TICKS
+    assert [npc["contacts"] for npc in played.result["npcs"]] == [0] * AGENTS
+    assert {npc["source"] for npc in played.result["npcs"]} == {"Model"}
+    with Client(served.address) as client:
+        expected = walks.ends(worlds, walks.through(client, NPC), TICKS)
+    start = np.array([[world["x"], world["z"]] for world in worlds])
+    walked = np.linalg.norm(expected - start, axis=1)
+    assert np.median(walked) > 20 * TOLERANCE_METRES, "the NPCs hardly move: the comparison would say nothing"
+    apart = np.linalg.norm(positions(played.result) - expected, axis=1)
+    assert apart.max() <= TOLERANCE_METRES
+
+
+def test_a_stream_of_12_mib_arrives_whole_on_the_main_thread(played: Played) -> None:
+    streamed = [call for call in played.result["calls"] if call.startswith("streamed")]
+    assert streamed == [f"streamed {seed} {1024 * 1024 * 4} main thread" for seed in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        "stream|ok",
+        "bad size|InvalidArgument|spec.image.size_px|INVALID_ARGUMENT",
+        "unknown model|NotFound|model.name|NOT_FOUND",
+        "callback throws|FormatException: mine",
+        "deadline|DeadlineExceeded||",
+        "cancelled|cancelled",
+    ],
+)
+def test_a_call_without_a_component_ends_as_it_should(played: Played, expected: str) -> None:
+    assert expected in played.result["calls"]
+
+
+def test_a_session_is_ended_when_its_brain_is_disabled(served: SidecarProcess, played: Played) -> None:
+    assert played.result["ended_session"]
+    with Client(served.address) as client:
+        assert not client.end_session(played.result["ended_session"])
+
+
+def test_components_report_a_killed_sidecar_and_recover_when_it_is_back(
+    exported: Path, worlds: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    course = walks.write_course(worlds, tmp_path / "course.json")
+    with sidecar(exported) as process:
+        settings = scenario(process.web, seeds=[1], course=str(course), ticks=TICKS, tick_seconds=0.02)
+        with player.playing(settings, tmp_path) as running:
+            running.wait_for("tick 50", EVENT_SECONDS)
+            process.kill()
+            running.wait_for("npc failed Unavailable", EVENT_SECONDS)
+            running.wait_for("avatar failed Unavailable", EVENT_SECONDS)
+            process.start()
+            running.wait_for("npc recovered", EVENT_SECONDS)
+            running.wait_for("avatar recovered", EVENT_SECONDS)
+            result = running.result(RESULT_SECONDS)
+        with Client(process.address) as client:
+            expected = walks.ends(worlds, walks.through(client, NPC), TICKS)
+    assert result["ok"], result["error"]
+    assert result["ticks"] == TICKS
+    events = result["events"]
+    failed = next(i for i, event in enumerate(events) if event.startswith("npc failed Unavailable"))
+    recovered = events.index("npc recovered", failed)
+    assert events.index("tick 50") < failed < recovered < events.index("tick 200")
+    apart = np.linalg.norm(positions(result) - expected, axis=1)
+    assert apart.max() <= TOLERANCE_METRES, "a tick was lost or acted on twice"
+
+
+def test_without_a_sidecar_the_run_fails_and_says_why(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        web = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with player.playing(scenario(web, seeds=[1], timeout_seconds=3.0), tmp_path) as running:
+            result = running.result(RESULT_SECONDS)
+    assert not result["ok"]
+    assert result["avatars"] == []
+    assert f"Unavailable: no connection to {web}" in result["error"]
+
+
+def test_an_unknown_model_fails_the_run_with_the_sidecars_own_words(served: SidecarProcess, tmp_path: Path) -> None:
+    settings = scenario(served.web, seeds=[1], avatar_model="nobody", timeout_seconds=3.0)
+    with player.playing(settings, tmp_path) as running:
+        result = running.result(RESULT_SECONDS)
+    assert not result["ok"]
+    assert 'NotFound: model.name: there is no model "nobody"' in result["error"]
