@@ -44,9 +44,9 @@ The NPC serves while 0.9 m <= d <= 2.2 m and it faces the user within 30 degrees
 break is served for good: that makes the episode a success. Reward of a tick, with g = max(0, |d - 1.5| - 0.4) and b
 the bearing:
 
-    DT * ((1 + cos b) / 2 / (1 + g) + serving - 3 * contact - 2 * max(0, 1 - clearance / 0.4) - 0.05 * turn_rate^2)
+    DT * ((1 + cos b) / 2 / (1 + g) + serving - 3 * contact - 2 * max(0, 1 - gap / 0.4) - 0.05 * turn_rate^2)
 
-where clearance is the gap between the NPC's body and the nearest of user, obstacles and walls.
+where gap is how far the NPC's body is from the nearest obstacle or wall.
 
 Nothing terminates an episode; after EPISODE_TICKS (25 s) it is truncated.
 """
@@ -185,9 +185,9 @@ class Plaza:
         serving = near & (cos_bearing >= SERVICE_COS_BEARING)
         self.streak = np.where(serving, self.streak + 1, 0)
         self.served |= self.streak >= SERVED_TICKS
-        gap = np.maximum(0.0, np.abs(distance - 1.5) - 0.4)
-        attention = (1.0 + cos_bearing) / 2.0 / (1.0 + gap)
-        crowding = np.maximum(0.0, 1.0 - self.clearance() / 0.4)
+        misplaced = np.maximum(0.0, np.abs(distance - 1.5) - 0.4)
+        attention = (1.0 + cos_bearing) / 2.0 / (1.0 + misplaced)
+        crowding = np.maximum(0.0, 1.0 - self._gap_to_plaza() / 0.4)
         return DT * (attention + serving - 3.0 * contact - 2.0 * crowding - 0.05 * self.turn_rate**2)
 
     def _distance_and_facing(self) -> tuple[Float64, Float64]:
@@ -232,11 +232,13 @@ class Plaza:
 
     def clearance(self) -> Float64:
         """Return the gap float64[W] in metres between each NPC's body and the nearest of user, obstacles and walls."""
-        user = np.sqrt(((self.user_xz - self.xz) ** 2).sum(axis=1)) - USER_RADIUS
+        user = np.sqrt(((self.user_xz - self.xz) ** 2).sum(axis=1)) - USER_RADIUS - NPC_RADIUS
+        return np.minimum(user, self._gap_to_plaza())
+
+    def _gap_to_plaza(self) -> Float64:
         offset = self.layout.obstacle_xz - self.xz[:, None]
         obstacle = (np.sqrt((offset**2).sum(axis=2)) - self.layout.obstacle_radius).min(axis=1)
-        wall = HALF_SIZE - np.abs(self.xz).max(axis=1)
-        return np.minimum(np.minimum(user, obstacle), wall) - NPC_RADIUS
+        return np.minimum(obstacle, HALF_SIZE - np.abs(self.xz).max(axis=1)) - NPC_RADIUS
 
     def state_dict(self) -> dict[str, npt.NDArray[Any]]:
         """Return copies of everything the future depends on, the random numbers' address included."""

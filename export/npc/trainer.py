@@ -78,7 +78,8 @@ class Trainer:
         except ValueError as error:
             # PyTorch's distributions refuse parameters that are not finite, in the middle of an update.
             self.check_finite()
-            raise error
+            reason = str(error).splitlines()[0]
+            raise Diverged(f"the distribution of actions is not finite after {self.steps} steps ({reason})") from error
         self._measure()
         self.check_finite()
 
