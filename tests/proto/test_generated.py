@@ -11,14 +11,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-VENV_PYTHON = ROOT / ".venv-proto" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+PYTHON = "Scripts/python.exe" if os.name == "nt" else "bin/python"
+ENVIRONMENTS = (ROOT / ".venv/proto", ROOT / ".venv-proto")
 
 
 def generator_python() -> Path:
     """Return the interpreter of the environment that has the oldest supported generator."""
-    python = Path(os.environ.get("METABRIDGE_PROTOC_PYTHON", VENV_PYTHON))
-    assert python.exists(), f"{python} is not there: make proto makes it, or name another with METABRIDGE_PROTOC_PYTHON"
-    return python
+    named = os.environ.get("METABRIDGE_PROTOC_PYTHON")
+    candidates = [Path(named)] if named else [environment / PYTHON for environment in ENVIRONMENTS]
+    for python in candidates:
+        if python.exists():
+            return python
+    raise AssertionError(f"{candidates[0]} is not there: make proto makes it, or name another with METABRIDGE_PROTOC_PYTHON")
 
 
 def buf(*arguments: str) -> subprocess.CompletedProcess[str]:
