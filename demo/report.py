@@ -79,10 +79,27 @@ def _row(row: Row) -> str:
 
 
 def _engine_rows(engine: dict[str, Any] | None) -> list[str]:
-    return []
+    if engine is None:
+        return []
+    return [_row(Row(**row, provider="")) for row in engine["rows"]]
 
 
 def _engine(engine: dict[str, Any] | None) -> list[str]:
     if engine is None:
         return ["The Unity player was not run (ENGINE=0)."]
-    return [json.dumps(engine, indent=2)]
+    pictures = [f"![{name}](engine/{name})" for name in engine["avatars"]]
+    return [
+        f"{engine['engine']}: {'; '.join(engine['frames'])}.",
+        f"{engine['npcs']} NPCs walked {engine['ticks']} ticks of a course with {engine['contacts']} contacts.",
+        "Avatars as the engine's textures hold them, written by the player:",
+        "",
+        " ".join(pictures),
+        "",
+        f"Not run: {_sentence(engine['not_run'])}",
+        "",
+        f"{engine['notice']}",
+    ]
+
+
+def _sentence(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else "; ".join(value)
