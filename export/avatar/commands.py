@@ -45,6 +45,9 @@ class SampleConfig:
 
     def run(self) -> None:
         """Writes the grid and prints its path."""
+        if self.count < 0 or self.columns < 1 or self.enlarge < 1:
+            given = f"count {self.count}, columns {self.columns}, enlarge {self.enlarge}"
+            raise ValueError(f"no grid with {given}; columns and enlarge must be above 0, count not below")
         seeds = range(self.seed[0], self.seed[0] + self.count) if self.count else self.seed
         images = generate(open_trained(self.source).generator, seeds, self.truncation)
         self.out.parent.mkdir(parents=True, exist_ok=True)

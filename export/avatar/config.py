@@ -67,6 +67,16 @@ class TrainConfig:
     device: str = "cpu"
     """PyTorch device, for example cpu or cuda."""
 
+    def __post_init__(self) -> None:
+        for name in ("faces", "batch", "r1_interval", "path_interval", "log_every", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+        for name in ("minutes", "kimg", "r1_gamma", "path_weight", "average_kimg", "grid_minutes", "threads", "seed"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must not be below 0")
+        if not 0.0 <= self.mixing <= 1.0:
+            raise ValueError(f"mixing is {self.mixing}; it must be from 0 to 1")
+
     @property
     def folder(self) -> Path:
         """The run folder."""

@@ -11,6 +11,7 @@ from bridge import seeds as draws
 from export.avatar.model import Generator
 
 DEFAULT_TRUNCATION = 0.7
+MAX_TRUNCATION = 2.0
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
@@ -20,7 +21,15 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def generate(generator: Generator, seeds: Sequence[int], truncation: float = DEFAULT_TRUNCATION, batch: int = 16) -> np.ndarray:
-    """Draws one picture for each seed: uint8 [N, 3, H, W]. Latents and noise come from `bridge.seeds`."""
+    """Draws one picture for each seed: uint8 [N, 3, H, W]. Latents and noise come from `bridge.seeds`.
+
+    Raises ValueError for a seed or a truncation out of range.
+    """
+    for seed in seeds:
+        if not 0 <= seed <= draws.MAX_SEED:
+            raise ValueError(f"seed is {seed}; it must be from 0 to {draws.MAX_SEED}")
+    if not 0.0 <= truncation <= MAX_TRUNCATION:
+        raise ValueError(f"truncation is {truncation}; it must be from 0 to {MAX_TRUNCATION:g}")
     config = generator.config
     device = generator.mapping.w_mean.device
     pictures = []

@@ -14,11 +14,9 @@ from torch import Tensor, nn
 from bridge.model_card import TensorSpec
 from export.avatar.layers import EqualLinear, ModulatedConv, fold_filter
 from export.avatar.model import Generator, Mapping, ModelConfig
-from export.avatar.sample import DEFAULT_TRUNCATION
+from export.avatar.sample import DEFAULT_TRUNCATION, MAX_TRUNCATION
 from export.avatar.trained import Trained
 from export.onnx_model import Feeds, Graph, publish
-
-MAX_TRUNCATION = 2.0
 
 
 class BakedConv(nn.Module):

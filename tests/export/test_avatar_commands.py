@@ -76,6 +76,9 @@ def test_the_default_needs_no_training(tmp_path: Path, capsys: pytest.CaptureFix
     [
         (["sample", "--from", "none"], 'error: "none" is neither a default'),
         (["onnx", "--name", "../up"], 'error: model name "../up" does not match'),
+        (["sample", "--seed", "-1"], "error: seed is -1; it must be from 0 to 18446744073709551615"),
+        (["sample", "--truncation", "nan"], "error: truncation is nan; it must be from 0 to 2"),
+        (["sample", "--columns", "0"], "error: no grid with count 0, columns 0"),
         (["train"], "error: no budget: give --minutes, --kimg or both"),
         (["train", "--kimg", "1", "--source", "folder", "--path", "/none"], 'error: "/none" holds no picture'),
     ],
@@ -87,6 +90,22 @@ def test_mistakes_get_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert str(stopped.value.code).startswith(message)
     assert "\n" not in str(stopped.value.code)
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--batch", "0", "batch is 0; it must be above 0"),
+        ("--minutes", "-1", "minutes is -1.0; it must not be below 0"),
+        ("--mixing", "2", "mixing is 2.0; it must be from 0 to 1"),
+        ("--model.image-size", "33", "image_size is 33; it must be a power of two from 32 to 1024"),
+    ],
+)
+def test_impossible_options_are_explained(option: str, value: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--kimg", "1", option, value])
+    assert stopped.value.code == 2
+    assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(
