@@ -16,10 +16,10 @@ class TrainConfig:
     """Name of the run: its folder is <runs>/npc/<run>."""
     runs: Path = Path("runs")
     """Folder of all runs."""
-    seconds: float = 60.0
-    """Stop at the first rollout boundary after so many seconds of training in this session; 0 sets no limit."""
-    steps: int = 0
+    steps: int = 300_000
     """Stop at the first rollout boundary after so many environment steps in all; 0 sets no limit."""
+    seconds: float = 0.0
+    """Stop at the first rollout boundary after so many seconds of training in this session; 0 sets no limit."""
     resume: bool = False
     """Go on exactly where the run's checkpoint stopped."""
     seed: int = 1
