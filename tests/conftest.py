@@ -63,7 +63,7 @@ def run_sidecar(models: Path, *options: str) -> Iterator[LiveSidecar]:
 @contextlib.contextmanager
 def sidecar_in_thread(models: Path, **settings: Any) -> Iterator[Sidecar]:
     """Run a sidecar in this process until the block ends, so that a test can look into its queues."""
-    config = ServeConfig(models=models, port=0, drain_seconds=5.0, **settings)
+    config = ServeConfig(**({"models": models, "port": 0, "drain_seconds": 5.0} | settings))
     started: concurrent.futures.Future[tuple[Sidecar, asyncio.AbstractEventLoop, asyncio.Event]] = concurrent.futures.Future()
 
     async def main() -> None:

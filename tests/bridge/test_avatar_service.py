@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 import pytest
 import tiny_models
-from conftest import run_sidecar, sidecar_in_thread
+from conftest import sidecar_in_thread
 from PIL import Image as PillowImage
 
 from bridge import seeds, tensors
@@ -19,22 +19,6 @@ from bridge.v1 import avatar_service_pb2 as pb
 from bridge.v1.model_service_pb2 import ModelSelector
 
 RGBA8 = asset_pb2.IMAGE_FORMAT_RGBA8
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory):
-    """A sidecar with one generator."""
-    models = tmp_path_factory.mktemp("avatars")
-    tiny_models.write_avatar(models)
-    with run_sidecar(models) as sidecar:
-        yield sidecar
-
-
-@pytest.fixture
-def client(live):
-    """A client of the module's sidecar."""
-    with Client(live.address, timeout=60) as connected:
-        yield connected
 
 
 def spec(numbers=(), raw=True, **settings):
@@ -233,7 +217,7 @@ def test_chunks_come_in_order_each_with_the_model_and_at_most_1_mib(client):
     assert all(m.ByteSize() < (1 << 20) + 200 for m in messages)
 
 
-def test_a_stream_that_is_cancelled_ends_and_the_next_call_is_answered(client, live):
+def test_a_stream_that_is_cancelled_ends_and_the_next_call_is_answered(client, sidecar):
     call = chunks(client, spec(range(64), image={"size_px": 2048}))
     for _ in range(3):
         next(call)
@@ -242,7 +226,7 @@ def test_a_stream_that_is_cancelled_ends_and_the_next_call_is_answered(client, l
         list(call)
     assert caught.value.code() is grpc.StatusCode.CANCELLED
     assert len(pictures(client, spec([1]))) == 1
-    assert live.process.poll() is None
+    assert sidecar.process.poll() is None
 
 
 def test_a_stream_past_its_deadline_ends(client):

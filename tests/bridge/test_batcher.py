@@ -67,7 +67,7 @@ REQUESTS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(REQUESTS, st.integers(1, 9), st.sampled_from([0.0, 0.002]), st.booleans(), st.randoms(use_true_random=False))
 def test_answers_equal_the_unbatched_ones_whoever_comes_and_goes(requests, max_batch, max_wait_s, inline, random):
     session = Doubles(inline=inline)

@@ -233,7 +233,7 @@ def test_an_empty_request_is_refused(refused, case) -> None:
     refused(b"", "INVALID_ARGUMENT", "model.name" if case.selector == "model" else "groups")
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=200))
 def test_random_bytes_are_answered_and_change_nothing(case, wire, data) -> None:
     good = case.request(2, 5).SerializeToString()
@@ -242,7 +242,7 @@ def test_random_bytes_are_answered_and_change_nothing(case, wire, data) -> None:
     assert wire.call(case.method, good).message == before
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=6), kept=st.floats(0.3, 2))
 def test_a_good_request_with_wrong_bytes_is_answered_and_changes_nothing(case, wire, edits, kept) -> None:
     good = case.request(2, 5).SerializeToString()

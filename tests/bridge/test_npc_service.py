@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tiny_models
-from conftest import run_sidecar
+from conftest import sidecar_in_thread
 
 from bridge.client import Client, ClientError, Group, _group
 from bridge.v1 import npc_service_pb2 as pb
@@ -21,14 +21,14 @@ def live(tmp_path_factory):
     models = tmp_path_factory.mktemp("npcs")
     tiny_models.write_npc(models, "guard")
     tiny_models.write_npc(models, "merchant", 2)
-    with run_sidecar(models) as sidecar:
+    with sidecar_in_thread(models) as sidecar:
         yield sidecar
 
 
 @pytest.fixture
 def client(live):
     """A client of the module's sidecar."""
-    with Client(live.address) as connected:
+    with Client(f"127.0.0.1:{live.port}") as connected:
         yield connected
 
 

@@ -165,21 +165,22 @@ def test_a_named_port_takes_the_next_one_for_the_web(tiny_folder):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port + 1)):
                 break
-    with run_sidecar(tiny_folder, "--port", str(port)) as live:
-        assert (live.address, live.web) == (f"127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}")
+    with sidecar_in_thread(tiny_folder, port=port) as sidecar:
+        assert (sidecar.port, sidecar.web_port) == (port, port + 1)
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this system has no IPv6")
 def test_the_ipv6_loopback_is_served_too(tiny_folder):
-    with run_sidecar(tiny_folder, "--host", "::1") as live:
-        assert live.address.startswith("[::1]:")
+    with sidecar_in_thread(tiny_folder, host="::1") as sidecar:
+        ready = json.loads(sidecar.ready_line())
+        assert ready["address"] == f"[::1]:{sidecar.port}"
         for protocol in PROTOCOLS:
-            with open_wire(protocol, live.address, live.web) as wire:
+            with open_wire(protocol, ready["address"], ready["web"]) as wire:
                 assert wire.call("bridge.v1.ModelService/ListModels", b"").code == "OK"
 
 
 def test_an_empty_folder_is_served(tmp_path):
-    with run_sidecar(tmp_path) as live, Client(live.address) as client:
+    with sidecar_in_thread(tmp_path) as sidecar, Client(f"127.0.0.1:{sidecar.port}") as client:
         client.wait_until_serving()
         assert client.models() == []
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pytest
-from conftest import run_sidecar, sidecar_in_thread
+from conftest import sidecar_in_thread
 from wire import connect_error, open_wire
 
 from bridge import web
@@ -48,6 +48,10 @@ def request(numbers, size_px=0, image_format=asset_pb2.IMAGE_FORMAT_RGBA8, kind=
 def post_json(http, path, data, **headers):
     content = data if isinstance(data, (bytes, str)) else json.dumps(data)
     return http.post(path, content=content, headers={"content-type": "application/json"} | headers)
+
+
+def web_client(sidecar):
+    return httpx.Client(base_url=f"http://127.0.0.1:{sidecar.web_port}", timeout=60, trust_env=False)
 
 
 def preflight(http, origin=ORIGIN, headers="content-type,x-grpc-web,grpc-timeout"):
@@ -198,7 +202,7 @@ def test_other_origins_are_shut_out_by_default(http):
 
 
 def test_named_origins_are_let_in_and_no_others(tiny_folder):
-    with run_sidecar(tiny_folder, "--cors-origins", ORIGIN) as live, httpx.Client(base_url=live.web, trust_env=False) as http:
+    with sidecar_in_thread(tiny_folder, cors_origins=(ORIGIN,)) as sidecar, web_client(sidecar) as http:
         answer = preflight(http)
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == ORIGIN
@@ -265,7 +269,7 @@ def test_every_method_of_every_service_is_on_the_web_port(sidecar, client, http)
 
 
 def test_without_a_web_port_there_is_none(tiny_folder):
-    with run_sidecar(tiny_folder, "--web-port", "-1") as live:
-        assert live.web == ""
-        with Client(live.address) as client:
+    with sidecar_in_thread(tiny_folder, web_port=-1) as sidecar:
+        assert json.loads(sidecar.ready_line())["web"] == ""
+        with Client(f"127.0.0.1:{sidecar.port}") as client:
             assert len(client.models()) == 2
