@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -91,6 +91,8 @@ def test_a_shape_whose_product_overflows_64_bits_is_refused():
     assert refused("bytes for shape", tensor([2**32, 2**32]), SPEC, 1, "x") == "x.data"
 
 
+@example(b"\x00\x02\x01")
+@example(b"\x01\x00\x01")
 @given(st.binary(min_size=3, max_size=3))
 def test_a_bool_is_0_or_1(data):
     message = tensor([1, 3], data, tensor_pb2.DATA_TYPE_BOOL)
