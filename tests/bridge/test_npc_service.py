@@ -187,6 +187,15 @@ def test_a_last_action_that_the_mask_now_forbids_is_not_repeated(client):
     client.end_session("mask")
 
 
+def test_an_agent_whose_every_action_is_forbidden_does_not_repeat_its_last_one(client):
+    one(client, group([1], positions(1)), session="forbidden")
+    answer = one(client, group([1], positions(1), action_mask=np.zeros((1, 5), bool)), session="forbidden")
+    assert (answer.statuses, answer.sources) == ([MASKED], [FALLBACK])
+    assert answer.actions["act"].tolist() == [[0, 0]]
+    assert answer.actions["move"].tolist() == [[0.0, 0.5]]
+    client.end_session("forbidden")
+
+
 def test_deterministic_actions_know_neither_seed_nor_tick(client):
     answers = [one(client, group(), seed=seed, tick=tick).actions["move"].tolist() for seed, tick in ((0, 0), (1, 0), (0, 1))]
     assert answers[0] == answers[1] == answers[2]
