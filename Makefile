@@ -40,7 +40,7 @@ proto: $(VENV)/proto.done  ## Write bridge/v1/ from proto/ with the oldest suppo
 setup: $(VENV)/setup.done
 
 system:
-	@PYTHON="$(PYTHON)" ENGINE="$(ENGINE)" sh tools/system_packages.sh
+	@PYTHON="$(PYTHON)" sh tools/system_packages.sh
 
 $(VENV)/setup.done: pyproject.toml constraints.txt | system
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python %d.%d, expected 3.11 or newer; name one with make PYTHON=python3.12" % sys.version_info[:2])'

@@ -1,11 +1,8 @@
 #!/bin/sh
 # Installs the few system packages that are missing: as root with apt, otherwise says what to type.
-# ENGINE=0 leaves out what only the engine tests need.
 set -eu
 
-have() { command -v "$1" >/dev/null 2>&1; }
-
-have dpkg-query || exit 0 # not Debian or Ubuntu: the README lists the packages
+command -v dpkg-query >/dev/null 2>&1 || exit 0 # not Debian or Ubuntu: the README lists the packages
 
 missing=""
 need() {
@@ -18,10 +15,6 @@ need() {
 # skia, which draws the training faces, links both.
 need libgl1
 need libegl1
-# The engine tests fetch two packages with npm, and .NET wants ICU.
-if [ "${ENGINE:-1}" != 0 ]; then
-    have npm || need npm
-fi
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then
