@@ -123,7 +123,7 @@ def course(seed: int, worlds: int) -> list[dict[str, Any]]:
     user's path and `CORRIDOR` metres from every straight way between the start and the user; rays still reach them. The
     scripted baseline has played every world and kept `MARGIN` metres from everything.
     """
-    candidates = np.arange(32 * worlds + 128)
+    candidates = np.arange(12 * worlds + 128)
     first = np.zeros(len(candidates))
     drawn = draw_layouts(seed, candidates, first, path_clearance=2.5, start_clearance=CORRIDOR, peak_speed=(0.3, 0.7))
     reach = np.maximum(np.abs(drawn.centre) + drawn.amplitude, np.abs(drawn.start_xz)).max(axis=1)
