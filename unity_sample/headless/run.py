@@ -17,7 +17,6 @@ from player import NOT_RUN, NOTICE, UNITY_VERSION, PlayerError, playing, prepare
 
 COURSE = PROJECT / "Assets" / "Sample" / "Resources" / "plaza-course.json"
 CLIENT = f"C# in a Unity {UNITY_VERSION} player"
-TIMEOUT_SECONDS = 120.0
 SHOWN_SEEDS = 16
 TICKS = 200
 
@@ -38,6 +37,8 @@ class RunConfig:
     """Name of the NPC policy."""
     frame_rate: int = 60
     """Frames a second, as a game has them; an answer is taken at the beginning of a frame. -1 for as many as it gives."""
+    timeout_seconds: float = 120.0
+    """Seconds after which a scenario that is not done has failed."""
     course: Path = field(default=COURSE)
     """The course that the NPCs walk, written by `python -m export npc course`."""
 
@@ -53,7 +54,7 @@ def demo(config: RunConfig) -> dict[str, Any]:
         "course": str(config.course.resolve()),
         "ticks": TICKS,
         "frame_rate": config.frame_rate,
-        "timeout_seconds": TIMEOUT_SECONDS,
+        "timeout_seconds": config.timeout_seconds,
     }
 
 
@@ -97,7 +98,7 @@ def main(config: RunConfig) -> int:
         prepared()
         print(f"player ready after {time.perf_counter() - start:.1f} s", flush=True)
         with playing(demo(config), config.out / "player") as player:
-            played = player.result(TIMEOUT_SECONDS + 30)
+            played = player.result(config.timeout_seconds + 30)
     except (Unavailable, CompileError, PlayerError) as error:
         print(f"engine: {error}", file=sys.stderr)
         return 1

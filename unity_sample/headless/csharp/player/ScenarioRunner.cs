@@ -100,7 +100,11 @@ namespace Metabridge.Headless
             brain.Address = scenario.web;
             brain.Model = scenario.npc_model;
             brain.TickSeconds = scenario.tick_seconds;
-            brain.Failed += error => Note("npc failed " + error.Message);
+            brain.Failed += error =>
+            {
+                Note("npc failed " + error.Message);
+                source.Seed++;
+            };
             brain.Recovered += () => Note("npc recovered");
             npcs = Populate(course, brain);
             var watch = Stopwatch.StartNew();
@@ -111,19 +115,13 @@ namespace Metabridge.Headless
                 result.tick_frames.Add(Time.frameCount - frame);
                 watch = Stopwatch.StartNew();
                 frame = Time.frameCount;
-                if ((tick + 1) % 50 == 0) NoteTick(source, tick + 1);
+                if ((tick + 1) % 50 == 0) Note("tick " + (tick + 1));
             };
             while (brain.Tick < scenario.ticks) yield return null;
             result.ticks = (int)brain.Tick;
             result.ended_session = brain.Session;
             brain.enabled = false;
             yield return new WaitForSecondsRealtime(0.5f);
-        }
-
-        void NoteTick(AvatarSource source, uint tick)
-        {
-            Note("tick " + tick);
-            source.Seed = source.Seed + 1;
         }
 
         static PlazaNpc[] Populate(PlazaCourse course, NpcBrain brain)
