@@ -166,6 +166,14 @@ def test_what_cannot_be_is_refused_by_its_field_in_both_calls(client, asked, fie
     assert (streamed.value.code, streamed.value.field) == (grpc.StatusCode.INVALID_ARGUMENT, field)
 
 
+def test_latents_too_large_for_a_picture_are_refused_by_their_row(client):
+    latents = np.zeros((3, 4), np.float32)
+    latents[1] = 3.4e38
+    with pytest.raises(ClientError, match="row 1 gives no picture") as caught:
+        client.generate_avatars("face", spec(latents=tensors.from_array(latents), truncation=psi(2.0)))
+    assert caught.value.field == "spec.latents"
+
+
 def test_too_many_avatars_are_refused_by_their_number(client):
     with pytest.raises(ClientError, match="257 avatars in one call, expected at most 256") as caught:
         client.generate_avatars("face", spec(range(257)))
