@@ -23,7 +23,7 @@ def command(folder: Path, *words: str) -> list[str]:
 
 def run(folder: Path, *words: str) -> str:
     """Runs a command from an empty folder and returns the last line it prints."""
-    done = subprocess.run(command(folder, *words), cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command(folder, *words), cwd=folder, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[-1]
 
@@ -41,9 +41,8 @@ def test_train_sample_and_onnx_follow_each_other(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / bundle).iterdir()} == {"card.json", "mapping.onnx", "synthesis.onnx"}
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_run_saves_what_it_has(tmp_path: Path, stop: signal.Signals) -> None:
-    words = ("train", "--run", "tiny", "--minutes", "1.5", "--log-every", "1", *TINY)
+def test_an_interrupted_run_saves_what_it_has(tmp_path: Path) -> None:
+    words = ("train", "--run", "tiny", "--minutes", "5", "--log-every", "1", *TINY)
     process = subprocess.Popen(command(tmp_path, *words), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         assert process.stderr
@@ -52,8 +51,8 @@ def test_a_stopped_run_saves_what_it_has(tmp_path: Path, stop: signal.Signals) -
             part = process.stderr.read1(4096)
             assert part, seen.decode()
             seen += part
-        process.send_signal(stop)
-        output, errors = process.communicate(timeout=60)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=120)
     finally:
         if process.poll() is None:
             process.kill()
