@@ -124,7 +124,7 @@ namespace Metabridge.V1 {
     /// </summary>
     [pbr::OriginalName("SOURCE_MODEL")] Model = 1,
     /// <summary>
-    /// The agent's last action in this session, because it could not be chosen anew.
+    /// The agent's action of its group's last tick in this session, because it could not be chosen anew.
     /// </summary>
     [pbr::OriginalName("SOURCE_CACHE")] Cache = 2,
     /// <summary>
