@@ -61,7 +61,7 @@ def played(served: SidecarProcess, worlds: list[dict[str, Any]], tmp_path_factor
     """One run in which all goes well: avatars, calls without components, 32 NPCs for 200 ticks."""
     folder = tmp_path_factory.mktemp("played")
     course = walks.write_course(worlds, folder / "course.json")
-    settings = scenario(served.web, seeds=list(SEEDS), stream_size=1024, course=str(course), ticks=TICKS)
+    settings = scenario(served.web, seeds=list(SEEDS), stream_size=1024, sample=True, course=str(course), ticks=TICKS)
     with player.playing(settings, folder) as running:
         return Played(running.result(RESULT_SECONDS), folder)
 
@@ -129,6 +129,14 @@ def test_a_stream_of_12_mib_arrives_whole_on_the_main_thread(played: Played) -> 
 )
 def test_a_call_without_a_component_ends_as_it_should(played: Played, expected: str) -> None:
     assert expected in played.result["calls"]
+
+
+def test_the_samples_scene_plays(played: Played, worlds: list[dict[str, Any]]) -> None:
+    assert played.result["sample_avatars"] == 16
+    assert played.result["sample_ticks"] >= 20
+    objects = played.result["sample_objects"]
+    assert [objects.count(name) for name in ("User", "NPC")] == [4, 4]
+    assert objects.count("Obstacle") == sum(len(world["obstacles"]) for world in worlds[:4])
 
 
 def test_a_session_is_ended_when_its_brain_is_disabled(served: SidecarProcess, played: Played) -> None:

@@ -20,10 +20,16 @@ namespace Metabridge.Sample
 
         readonly List<Material> materials = new List<Material>();
 
+        /// <summary>Address of the sidecar's web port; set before Start.</summary>
+        public string Address { get => address; set => address = value; }
+
+        /// <summary>Where the NPCs walk; the sample's own course unless set before Start.</summary>
+        public PlazaCourse Course { get; set; }
+
         void Start()
         {
             for (int i = 0; i < columns * rows; i++) HangAvatar(i);
-            var course = JsonUtility.FromJson<PlazaCourse>(Resources.Load<TextAsset>("plaza-course").text);
+            var course = Course ?? JsonUtility.FromJson<PlazaCourse>(Resources.Load<TextAsset>("plaza-course").text);
             var brain = CreateBrain();
             for (int i = 0; i < Mathf.Min(npcCount, course.worlds.Length); i++) Populate(course, i, brain);
         }

@@ -19,6 +19,7 @@ namespace Metabridge.Headless
         public float tick_seconds;
         public int frame_rate;
         public int stream_size;
+        public bool sample;
         public float timeout_seconds;
         public string output;
 
@@ -73,6 +74,9 @@ namespace Metabridge.Headless
         public List<NpcResult> npcs = new List<NpcResult>();
         public List<double> tick_ms = new List<double>();
         public List<int> tick_frames = new List<int>();
+        public int sample_avatars;
+        public int sample_ticks;
+        public List<string> sample_objects = new List<string>();
         public List<string> calls = new List<string>();
         public List<string> events = new List<string>();
     }

@@ -57,6 +57,7 @@ namespace Metabridge.Headless
             source.Recovered += () => Note("avatar recovered");
             foreach (long seed in scenario.seeds) yield return ShowAvatar(source, seed);
             if (scenario.stream_size > 0) yield return CallDirectly();
+            if (scenario.sample) yield return PlaySample();
             if (scenario.ticks > 0) yield return Walk(source);
             End("");
         }
@@ -67,6 +68,31 @@ namespace Metabridge.Headless
             {
                 yield return new DirectCalls(scenario, result, transport).Run();
             }
+        }
+
+        IEnumerator PlaySample()
+        {
+            var scene = new GameObject("Sample").AddComponent<PlazaScene>();
+            scene.Address = scenario.web;
+            scene.Course = JsonUtility.FromJson<PlazaCourse>(File.ReadAllText(scenario.course));
+            yield return null;
+            var brain = scene.GetComponent<NpcBrain>();
+            while (CountAvatars(scene) < 16 || brain.Tick < 20) yield return null;
+            result.sample_avatars = CountAvatars(scene);
+            result.sample_ticks = (int)brain.Tick;
+            foreach (var body in scene.GetComponentsInChildren<MeshRenderer>()) result.sample_objects.Add(body.name);
+            Destroy(scene.gameObject);
+        }
+
+        static int CountAvatars(PlazaScene scene)
+        {
+            int count = 0;
+            foreach (var source in scene.GetComponentsInChildren<AvatarSource>())
+            {
+                var shown = source.GetComponent<MeshRenderer>().material.mainTexture;
+                if (source.Texture != null && shown == source.Texture) count++;
+            }
+            return count;
         }
 
         IEnumerator ShowAvatar(AvatarSource source, long seed)

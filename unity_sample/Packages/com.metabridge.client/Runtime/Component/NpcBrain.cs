@@ -143,7 +143,9 @@ namespace Metabridge
             nextTick = Mathf.Max(nextTick + tickSeconds, Time.time - tickSeconds);
             Apply(ended.Result);
             link.Succeed();
-            Ticked?.Invoke(Tick++);
+            uint done = Tick;
+            Tick++;
+            Ticked?.Invoke(done);
         }
 
         void Apply(NpcActions[] answers)
