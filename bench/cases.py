@@ -51,9 +51,7 @@ def _actions(models: Path, name: str, agents: int) -> Case:
     bundle = _latest(models, name)
     spec = json.loads((bundle / "card.json").read_text())["spec"]
     generator = np.random.default_rng(agents)
-    observations = {
-        o["name"]: generator.normal(size=(agents, *o["shape"])).astype(np.float32) for o in spec["observations"]
-    }
+    observations = {o["name"]: generator.normal(size=(agents, *o["shape"])).astype(np.float32) for o in spec["observations"]}
     group = npc_service_pb2.PolicyGroup(
         name="guards",
         model=model_service_pb2.ModelSelector(name=name),

@@ -53,9 +53,7 @@ def echo(answers: dict[str, Message], folder: Path) -> Iterator[str]:
     """Run the echo server with these answers; yield its address."""
     path = folder / "answers.json"
     save_answers(path, answers)
-    process = subprocess.Popen(
-        [sys.executable, str(ECHO), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, str(ECHO), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout
         yield f"127.0.0.1:{int(process.stdout.readline())}"

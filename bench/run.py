@@ -129,9 +129,7 @@ FACTS = "\n\n## Life beside a game\n\n"
 
 
 def _row(timing: Timing) -> str:
-    p50, p99 = (
-        [float(np.percentile(column, q)) for column in (timing.bare, timing.echo, timing.sidecar)] for q in (50, 99)
-    )
+    p50, p99 = ([float(np.percentile(column, q)) for column in (timing.bare, timing.echo, timing.sidecar)] for q in (50, 99))
     pairs = [f"{a:.3f} / {b:.3f}" for a, b in zip(p50, p99, strict=True)]
     overheads = [f"{column[2] / (column[0] + column[1]):.2f}" for column in (p50, p99)]
     sizes = f"{timing.case.request.ByteSize():,}"
