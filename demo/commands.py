@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+QUICK = ("--batch", "8", "--average-kimg", "1", "--model.channels", "64", "64", "32", "16")
+"""Options under which a generator shows faces soonest: small networks, many small steps, a short average."""
 PLAYER = Path("unity_sample/headless/run.py")
 
 
@@ -19,8 +21,8 @@ class DemoError(RuntimeError):
 def train_models(runs: Path, seconds: float, faces: int) -> None:
     """Train the NPC policy and the one-minute avatar generator, with progress bars."""
     _run("npc", "train", "--run", "demo", "--runs", str(runs), "--seconds", f"{2 * seconds:g}")
-    minutes = ("--minutes", f"{seconds / 60:g}", "--faces", str(faces))
-    _run("avatar", "train", "--run", "minute", "--runs", str(runs), *minutes)
+    budget = ("--minutes", f"{seconds / 60:g}", "--faces", str(faces))
+    _run("avatar", "train", "--run", "minute", "--runs", str(runs), *budget, *QUICK)
 
 
 def export_models(runs: Path, models: Path) -> None:

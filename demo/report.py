@@ -45,7 +45,7 @@ def write_report(report: Report, path: Path) -> Path:
         "| client | call | batch | calls | p50 ms | p99 ms | provider |",
         "| --- | --- | ---: | ---: | ---: | ---: | --- |",
         *(_row(row) for row in report.rows),
-        *_engine_rows(report.engine),
+        *_engine_rows(report.engine, report.rows[0].provider),
         "",
         "## An episode through the sidecar",
         "",
@@ -78,10 +78,10 @@ def _row(row: Row) -> str:
     return f"| {row.client} | {row.call} | {row.batch} | {row.calls} | {row.p50_ms:.2f} | {row.p99_ms:.2f} | {row.provider} |"
 
 
-def _engine_rows(engine: dict[str, Any] | None) -> list[str]:
+def _engine_rows(engine: dict[str, Any] | None, provider: str) -> list[str]:
     if engine is None:
         return []
-    return [_row(Row(**row, provider="")) for row in engine["rows"]]
+    return [_row(Row(**row, provider=provider)) for row in engine["rows"]]
 
 
 def _engine(engine: dict[str, Any] | None) -> list[str]:
