@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,3 +94,24 @@ def test_a_missing_package_skips_loudly_and_fails_where_it_is_required(
     assert said in done.stdout
     assert "replicantdrivesim 0.6.5: " in done.stdout
     assert "Unity 2022.3.33f1 compile: 0 passed, 1 " in done.stdout
+
+
+@pytest.mark.parametrize("has_filter", [True, False])
+def test_an_archive_that_leads_out_of_its_folder_is_refused(
+    has_filter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_filter:  # as in Python before 3.11.4
+        monkeypatch.delattr(tarfile, "data_filter")
+    elif not hasattr(tarfile, "data_filter"):
+        pytest.skip("this Python has no tarfile.data_filter")
+    (tmp_path / "text").write_text("text")
+    with tarfile.open(tmp_path / "good.tar", "w") as tarball:
+        tarball.add(tmp_path / "text", "inside/text")
+    with tarfile.open(tmp_path / "bad.tar", "w") as tarball:
+        tarball.add(tmp_path / "text", "../outside")
+    with tarfile.open(tmp_path / "good.tar") as tarball:
+        packages.extract(tarball, tarball.getmembers(), tmp_path / "good")
+    assert (tmp_path / "good/inside/text").read_text() == "text"
+    with tarfile.open(tmp_path / "bad.tar") as tarball, pytest.raises((packages.Unavailable, tarfile.TarError)):
+        packages.extract(tarball, tarball.getmembers(), tmp_path / "bad")
+    assert not (tmp_path / "outside").exists()

@@ -12,7 +12,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from packages import Unavailable, cache_root, into_place, run, sha256
+from packages import Unavailable, cache_root, extract, into_place, run, sha256
 
 PROTOBUF_VERSION = "3.21.12"
 SOURCE_SHA256 = "930c2c3b5ecc6c9c12615cf5ad93f1cd6e12d0aba862b572e076259970ac3a53"
@@ -52,7 +52,7 @@ def _fetch_source(folder: Path) -> None:
     if not archive.exists() or sha256(archive) != SOURCE_SHA256:
         raise Unavailable(f"protobuf source: {archive} is not the release {PROTOBUF_VERSION} with SHA-256 {SOURCE_SHA256}")
     with tarfile.open(archive) as tarball:
-        tarball.extractall(folder, [m for m in tarball if m.name.startswith(CSHARP_SOURCE)], filter="data")
+        extract(tarball, [member for member in tarball if member.name.startswith(CSHARP_SOURCE)], folder)
 
 
 def _fetch_protoc(folder: Path) -> None:

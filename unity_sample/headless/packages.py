@@ -169,4 +169,17 @@ def _unpack(archive: Path, folder: Path, keep: Iterable[str]) -> None:
         return
     with tarfile.open(archive) as tarball:
         members = [member for member in tarball if any(fnmatch(member.name, pattern) for pattern in keep)]
+        extract(tarball, members, folder)
+
+
+def extract(tarball: tarfile.TarFile, members: list[tarfile.TarInfo], folder: Path) -> None:
+    """Unpack members below `folder`, never outside; Python before 3.11.4 has no filter, and the archives are pinned by hash."""
+    if hasattr(tarfile, "data_filter"):
         tarball.extractall(folder, members, filter="data")
+        return
+    root = folder.resolve()
+    for member in members:
+        inside = (root / member.name).resolve().is_relative_to(root)
+        if not inside or not (member.isfile() or member.isdir()):
+            raise Unavailable(f"{tarball.name}: holds {member.name}, which leads out of the archive")
+    tarball.extractall(folder, members)
