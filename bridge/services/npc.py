@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -220,8 +221,7 @@ def _agents(group: pb.PolicyGroup, path: str) -> list[int]:
     if not ids:
         raise InvalidArgument("no agent, expected at least one", field=f"{path}.agent_ids")
     if len(set(ids)) != len(ids):
-        seen: set[int] = set()
-        twice = next(i for i in ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+        twice = next(agent for agent, count in Counter(ids).items() if count > 1)
         raise InvalidArgument(f"agent {twice} is there twice, expected unique ids", field=f"{path}.agent_ids")
     return ids
 
