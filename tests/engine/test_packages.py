@@ -96,14 +96,12 @@ def test_a_missing_package_skips_loudly_and_fails_where_it_is_required(
     assert "Unity 2022.3.33f1 compile: 0 passed, 1 " in done.stdout
 
 
-@pytest.mark.parametrize("has_filter", [True, False])
+@pytest.mark.parametrize("has_filter", [True, False] if hasattr(tarfile, "data_filter") else [False])
 def test_an_archive_that_leads_out_of_its_folder_is_refused(
     has_filter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not has_filter:  # as in Python before 3.11.4
-        monkeypatch.delattr(tarfile, "data_filter")
-    elif not hasattr(tarfile, "data_filter"):
-        pytest.skip("this Python has no tarfile.data_filter")
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
     (tmp_path / "text").write_text("text")
     with tarfile.open(tmp_path / "good.tar", "w") as tarball:
         tarball.add(tmp_path / "text", "inside/text")
