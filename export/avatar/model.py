@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from export.avatar.layers import EqualConv, EqualLinear, ModulatedConv, Resample, activate, downsample, upsample
@@ -17,6 +19,14 @@ class ModelConfig:
 
     image_size: int = 32
     """Height and width of a picture in pixels: a power of two from 32 to 1024."""
+    image_channels: Literal[3, 4] = 4
+    """3 for RGB; 4 for RGBA, whose colours are multiplied by alpha."""
+    pixel_size: int = 1
+    """Pixels of the picture in a row of one cell: both networks work on image_size / pixel_size cells, for pixel art."""
+    palette_size: int = 0
+    """Colours the generator mixes, taken from the data before training; 0 lets it draw every colour directly."""
+    palette_mix: Literal["one", "blend"] = "one"
+    """With a palette: one colour in a cell (pixel art), or a blend of some (flat drawings with smooth edges)."""
     latent_size: int = 64
     """Length of z and of w."""
     mapping_layers: int = 4
@@ -34,13 +44,24 @@ class ModelConfig:
         size = self.image_size
         if not 32 <= size <= 1024 or size & (size - 1):
             raise ValueError(f"image_size is {size}; it must be a power of two from 32 to 1024")
+        if self.pixel_size < 1 or self.pixel_size & (self.pixel_size - 1) or size // self.pixel_size < 16:
+            raise ValueError(
+                f"pixel_size is {self.pixel_size}; it must be a power of two from 1 to {size // 16} for {size} pixels"
+            )
+        if self.palette_size < 0 or self.palette_size == 1:
+            raise ValueError(f"palette_size is {self.palette_size}; it must be 0 or at least 2")
         if self.channels and len(self.channels) != len(self.resolutions):
             raise ValueError(f"channels has {len(self.channels)} numbers; it needs one for each of {self.resolutions}")
 
     @property
+    def grid_size(self) -> int:
+        """Cells in a row of the grid that the networks work on."""
+        return self.image_size // self.pixel_size
+
+    @property
     def resolutions(self) -> list[int]:
-        """Resolutions from 4 up to the image size."""
-        return [2**k for k in range(2, int(math.log2(self.image_size)) + 1)]
+        """Resolutions from 4 up to the grid's."""
+        return [2**k for k in range(2, int(math.log2(self.grid_size)) + 1)]
 
     @property
     def num_layers(self) -> int:
@@ -78,17 +99,17 @@ class Mapping(nn.Module):
             w = activate(layer(w))
         return w
 
-    def forward(self, z: Tensor, z_mix: Tensor, truncation: Tensor, mix_layer: Tensor) -> Tensor:
-        """Returns w [N, num_layers, L]: layers from mix_layer on take their style from z_mix.
+    def forward(self, z: Tensor, z_mix: Tensor, truncation: Tensor, mix_start: Tensor, mix_end: Tensor) -> Tensor:
+        """Returns w [N, num_layers, L]: layers from mix_start up to, but not including, mix_end take their style from z_mix.
 
-        truncation [N] is 1 for w as it is and 0 for the mean face; mix_layer int64 [N] = num_layers mixes nothing.
+        truncation [N] is 1 for w as it is and 0 for the mean face; int64 [N] mix_start = mix_end mixes nothing.
         """
-        w = self.mix(self.to_w(z), self.to_w(z_mix), mix_layer)
+        w = self.mix(self.to_w(z), self.to_w(z_mix), mix_start, mix_end)
         return self.w_mean + truncation[:, None, None] * (w - self.w_mean)
 
-    def mix(self, w: Tensor, w_mix: Tensor, mix_layer: Tensor) -> Tensor:
-        """Spreads w [N, L] over the layers [N, num_layers, L], with w_mix from mix_layer on."""
-        mixed = self.layer_index[None, :] >= mix_layer[:, None]
+    def mix(self, w: Tensor, w_mix: Tensor, mix_start: Tensor, mix_end: Tensor) -> Tensor:
+        """Spreads w [N, L] over the layers [N, num_layers, L], with w_mix from mix_start up to mix_end."""
+        mixed = (self.layer_index[None, :] >= mix_start[:, None]) & (self.layer_index[None, :] < mix_end[:, None])
         return torch.where(mixed[:, :, None], w_mix[:, None, :], w[:, None, :])
 
 
@@ -107,35 +128,59 @@ class StyledConv(nn.Module):
 
 
 class ToImage(nn.Module):
-    """A modulated 1x1 convolution to RGB, without demodulation."""
+    """A modulated 1x1 convolution to colours or to the scores of a palette, without demodulation."""
 
-    def __init__(self, in_channels: int, latent_size: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, latent_size: int) -> None:
         super().__init__()
-        self.conv = ModulatedConv(in_channels, 3, 1, latent_size, demodulate=False)
-        self.bias = nn.Parameter(torch.zeros(3))
+        self.conv = ModulatedConv(in_channels, out_channels, 1, latent_size, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(out_channels))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         return self.conv(x, w) + self.bias[None, :, None, None]
 
 
+class Palette(nn.Module):
+    """Turns the scores of a fixed palette into colours.
+
+    With `palette_mix` "one", a cell takes the colour with the highest score, and gradients flow as if it took the softmax
+    blend (the straight-through estimator, Bengio et al. 2013, arXiv:1308.3432); with "blend" it takes that blend.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.one = config.palette_mix == "one"
+        self.register_buffer("colours", torch.zeros(config.palette_size, config.image_channels))
+        self.colours: Tensor
+
+    def forward(self, scores: Tensor) -> Tensor:
+        """Takes scores [N, palette_size, H, W]; returns colours [N, image_channels, H, W] in [-1, 1]."""
+        weights = scores.softmax(dim=1)
+        if self.one:
+            hard = torch.zeros_like(weights).scatter_(1, scores.argmax(dim=1, keepdim=True), 1.0)
+            weights = hard + weights - weights.detach() if weights.requires_grad else hard
+        return F.conv2d(weights, self.colours.t()[:, :, None, None])
+
+
 class Synthesis(nn.Module):
-    """Draws pictures from styles and noise with the skip architecture: every resolution adds to one RGB sum."""
+    """Draws pictures from styles and noise with the skip architecture: every resolution adds to one sum."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         latent, sizes = config.latent_size, config.resolutions
+        self.palette = Palette(config) if config.palette_size else None
+        planes = config.palette_size or config.image_channels
         self.constant = nn.Parameter(torch.randn(1, config.channels_at(4), 4, 4))
         self.convs = nn.ModuleList([StyledConv(config.channels_at(4), config.channels_at(4), latent)])
-        self.to_image = nn.ModuleList([ToImage(config.channels_at(4), latent)])
+        self.to_image = nn.ModuleList([ToImage(config.channels_at(4), planes, latent)])
         for size in sizes[1:]:
             inner, outer = config.channels_at(size // 2), config.channels_at(size)
             self.convs.append(StyledConv(inner, outer, latent, up=config.resample))
             self.convs.append(StyledConv(outer, outer, latent))
-            self.to_image.append(ToImage(outer, latent))
+            self.to_image.append(ToImage(outer, planes, latent))
 
     def forward(self, w: Tensor, noise: Tensor) -> Tensor:
-        """Takes w [N, num_layers, L] and noise [N, noise_size]; returns RGB [N, 3, H, W], about -1 to 1, unclamped."""
+        """Takes w [N, num_layers, L] and noise [N, noise_size]; returns [N, image_channels, H, W], about -1 to 1, unclamped."""
         maps = self.noise_maps(noise)
         x = self.convs[0](self.constant.expand(w.shape[0], -1, -1, -1), w[:, 0], maps[0])
         image = self.to_image[0](x, w[:, 1])
@@ -144,6 +189,10 @@ class Synthesis(nn.Module):
             x = self.convs[layer](x, w[:, layer], maps[layer])
             x = self.convs[layer + 1](x, w[:, layer + 1], maps[layer + 1])
             image = upsample(image, self.config.resample) + self.to_image[block](x, w[:, layer + 2])
+        if self.palette is not None:
+            image = self.palette(image)
+        if self.config.pixel_size > 1:
+            image = F.interpolate(image, scale_factor=self.config.pixel_size, mode="nearest")
         return image
 
     def noise_maps(self, noise: Tensor) -> list[Tensor]:
@@ -162,8 +211,10 @@ class Generator(nn.Module):
         self.mapping = Mapping(config)
         self.synthesis = Synthesis(config)
 
-    def forward(self, z: Tensor, z_mix: Tensor, truncation: Tensor, mix_layer: Tensor, noise: Tensor) -> Tensor:
-        return self.synthesis(self.mapping(z, z_mix, truncation, mix_layer), noise)
+    def forward(
+        self, z: Tensor, z_mix: Tensor, truncation: Tensor, mix_start: Tensor, mix_end: Tensor, noise: Tensor
+    ) -> Tensor:
+        return self.synthesis(self.mapping(z, z_mix, truncation, mix_start, mix_end), noise)
 
 
 class DiscriminatorBlock(nn.Module):
@@ -192,11 +243,12 @@ def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
 
 
 class Discriminator(nn.Module):
-    """The residual discriminator: pictures [N, 3, H, W] to logits [N], high for real."""
+    """The residual discriminator: pictures [N, image_channels, H, W] to logits [N], high for real."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.from_image = EqualConv(3, config.channels_at(config.image_size), 1)
+        self.pixel_size = config.pixel_size
+        self.from_image = EqualConv(config.image_channels, config.channels_at(config.grid_size), 1)
         self.blocks = nn.ModuleList(
             DiscriminatorBlock(config.channels_at(size), config.channels_at(size // 2), config.resample)
             for size in reversed(config.resolutions[1:])
@@ -207,6 +259,8 @@ class Discriminator(nn.Module):
         self.logit = EqualLinear(channels, 1)
 
     def forward(self, image: Tensor) -> Tensor:
+        if self.pixel_size > 1:
+            image = F.avg_pool2d(image, self.pixel_size)
         x = activate(self.from_image(image))
         for block in self.blocks:
             x = block(x)

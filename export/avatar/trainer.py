@@ -13,6 +13,7 @@ from torch import Tensor
 from export.avatar import loss
 from export.avatar.config import SESSION_FIELDS, TrainConfig
 from export.avatar.model import Discriminator, Generator
+from export.avatar.palette import choose_palette
 
 Network = TypeVar("Network", bound=torch.nn.Module)
 
@@ -32,6 +33,9 @@ class Trainer:
             torch.manual_seed(config.seed)
             self.generator = self._place(Generator(config.model))
             self.discriminator = self._place(Discriminator(config.model))
+        if self.generator.synthesis.palette is not None:
+            colours = choose_palette(images, config.model.palette_size)
+            self.generator.synthesis.palette.colours.copy_(torch.from_numpy(colours))
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         path_interval = config.path_interval if config.path_weight else 0
         self.generator_optimiser = self._adam(self.generator, path_interval)
@@ -156,8 +160,8 @@ class Trainer:
         layers = config.model.num_layers
         crossover = torch.randint(1, layers, (count,), generator=self.rng)
         mixed = torch.rand(count, generator=self.rng) < config.mixing
-        mix_layer = torch.where(mixed, crossover, torch.full_like(crossover, layers)).to(config.device)
-        return mapping.mix(w, w_mix, mix_layer)
+        end = torch.full_like(crossover, layers)
+        return mapping.mix(w, w_mix, torch.where(mixed, crossover, end).to(config.device), end.to(config.device))
 
     def _real_batch(self) -> Tensor:
         """The next pictures in the order that seed and epoch fix, as floats in [-1, 1]."""
