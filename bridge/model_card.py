@@ -44,6 +44,7 @@ class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class GraphCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One ONNX file of the bundle, its hash, its tensors, and the parity error measured when it was published.
 
+    `parity_ties` counts the values that were left out, because they hang on an arg-max between equal scores.
     `external_files` maps each external-data file of the graph (beside it in the bundle) to its SHA-256.
     """
 
@@ -55,6 +56,7 @@ class GraphCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outputs: list[TensorSpec]
     parity_error: float
     parity_batches: list[int]
+    parity_ties: int = 0
     external_files: dict[str, str] = {}
 
 

@@ -51,7 +51,9 @@ class Graph:
 
     module takes its inputs positionally in the order of `inputs` and returns a tensor or a tuple in the order of
     `outputs`. sample draws feeds for a batch size from a generator: what the parity gate runs on.
-    reference, where given, is what the gate compares with, in place of `module`.
+    reference, where given, is what the gate compares with, in place of `module`. ties, where given, takes the same inputs
+    and returns for each output which of its values hang on a tie, such as an arg-max between scores that are equal within
+    rounding: there PyTorch and ONNX Runtime may differ; the card counts where they did.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Graph:
     outputs: tuple[TensorSpec, ...]
     sample: Callable[[np.random.Generator, int], Feeds]
     reference: nn.Module | None = None
+    ties: nn.Module | None = None
 
 
 def publish(
@@ -102,6 +105,7 @@ def publish(
                     outputs=list(graph.outputs),
                     parity_error=parity.error,
                     parity_batches=parity.batches,
+                    parity_ties=parity.ties,
                 )
             )
         card = ModelCard(name=name, family=family, version=version, graphs=cards, spec=spec, provenance=provenance)

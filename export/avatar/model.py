@@ -154,10 +154,12 @@ class Palette(nn.Module):
 
     def forward(self, scores: Tensor) -> Tensor:
         """Takes scores [N, palette_size, H, W]; returns colours [N, image_channels, H, W] in [-1, 1]."""
+        if self.one and not scores.requires_grad:
+            return F.embedding(scores.argmax(dim=1), self.colours).permute(0, 3, 1, 2)
         weights = scores.softmax(dim=1)
         if self.one:
             hard = torch.zeros_like(weights).scatter_(1, scores.argmax(dim=1, keepdim=True), 1.0)
-            weights = hard + weights - weights.detach() if weights.requires_grad else hard
+            weights = hard + weights - weights.detach()
         return F.conv2d(weights, self.colours.t()[:, :, None, None])
 
 
@@ -181,6 +183,15 @@ class Synthesis(nn.Module):
 
     def forward(self, w: Tensor, noise: Tensor) -> Tensor:
         """Takes w [N, num_layers, L] and noise [N, noise_size]; returns [N, image_channels, H, W], about -1 to 1, unclamped."""
+        image = self.scores(w, noise)
+        if self.palette is not None:
+            image = self.palette(image)
+        if self.config.pixel_size > 1:
+            image = F.interpolate(image, scale_factor=self.config.pixel_size, mode="nearest")
+        return image
+
+    def scores(self, w: Tensor, noise: Tensor) -> Tensor:
+        """The sum over the resolutions on the grid: colours, or the scores of the palette."""
         maps = self.noise_maps(noise)
         x = self.convs[0](self.constant.expand(w.shape[0], -1, -1, -1), w[:, 0], maps[0])
         image = self.to_image[0](x, w[:, 1])
@@ -189,10 +200,6 @@ class Synthesis(nn.Module):
             x = self.convs[layer](x, w[:, layer], maps[layer])
             x = self.convs[layer + 1](x, w[:, layer + 1], maps[layer + 1])
             image = upsample(image, self.config.resample) + self.to_image[block](x, w[:, layer + 2])
-        if self.palette is not None:
-            image = self.palette(image)
-        if self.config.pixel_size > 1:
-            image = F.interpolate(image, scale_factor=self.config.pixel_size, mode="nearest")
         return image
 
     def noise_maps(self, noise: Tensor) -> list[Tensor]:

@@ -21,7 +21,9 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def generate(generator: Generator, seeds: Sequence[int], truncation: float = DEFAULT_TRUNCATION, batch: int = 16) -> np.ndarray:
-    """Draws one picture for each seed: uint8 [N, 3, H, W]. Latents and noise come from `bridge.seeds`.
+    """Draws one picture for each seed: uint8 [N, image_channels, H, W], RGBA premultiplied.
+
+    Latents and noise come from `bridge.seeds`.
 
     Raises ValueError for a seed or a truncation out of range.
     """
@@ -38,6 +40,6 @@ def generate(generator: Generator, seeds: Sequence[int], truncation: float = DEF
         z = torch.from_numpy(draws.latents(part, config.latent_size)).to(device)
         noise = torch.from_numpy(draws.avatar_noise(part, config.noise_size)).to(device)
         level = torch.full((len(part),), truncation, device=device)
-        unmixed = torch.full((len(part),), config.num_layers, dtype=torch.int64, device=device)
-        pictures.append(generator(z, z, level, unmixed, noise).cpu().numpy())
+        unmixed = torch.zeros(len(part), dtype=torch.int64, device=device)
+        pictures.append(generator(z, z, level, unmixed, unmixed, noise).cpu().numpy())
     return to_uint8(np.concatenate(pictures))

@@ -13,10 +13,14 @@ from torch import Tensor, nn
 
 from bridge.model_card import TensorSpec
 from export.avatar.layers import EqualLinear, ModulatedConv, fold_filter
-from export.avatar.model import Generator, Mapping, ModelConfig
+from export.avatar.model import Generator, Mapping, ModelConfig, Synthesis
 from export.avatar.sample import DEFAULT_TRUNCATION, MAX_TRUNCATION
 from export.avatar.trained import Trained
 from export.onnx_model import Feeds, Graph, publish
+
+
+TIE = 1e-5
+"""Scores closer than this share of the largest one are a tie: either colour is right."""
 
 
 class BakedConv(nn.Module):
@@ -59,6 +63,22 @@ class SynthesisGraph(nn.Module):
         return image.clamp(-1.0, 1.0)
 
 
+class PaletteTies(nn.Module):
+    """Tells for every value of a picture whether two colours of the palette scored the same within rounding."""
+
+    def __init__(self, synthesis: Synthesis) -> None:
+        super().__init__()
+        self.synthesis = synthesis
+
+    def forward(self, w: Tensor, noise: Tensor) -> Tensor:
+        config = self.synthesis.config
+        scores = self.synthesis.scores(w, noise)
+        best = scores.topk(2, dim=1).values
+        tied = (best[:, 0] - best[:, 1]) <= TIE * scores.abs().amax(dim=1)
+        cells = tied[:, None].expand(-1, config.image_channels, -1, -1)
+        return cells.repeat_interleave(config.pixel_size, dim=2).repeat_interleave(config.pixel_size, dim=3)
+
+
 def bake(module: nn.Module) -> nn.Module:
     """Returns a copy for export that computes the same with fewer operations."""
     if isinstance(module, ModulatedConv):
@@ -91,6 +111,7 @@ def card_spec(config: ModelConfig) -> dict[str, Any]:
     """The avatar section of the card."""
     return {
         "image_size": config.image_size,
+        "image_channels": config.image_channels,
         "latent_size": config.latent_size,
         "num_layers": config.num_layers,
         "noise_size": config.noise_size,
@@ -100,7 +121,7 @@ def card_spec(config: ModelConfig) -> dict[str, Any]:
 
 
 def mapping_graph(generator: Generator) -> Graph:
-    """z, z_mix, truncation and mix_layer to w."""
+    """z, z_mix, truncation, mix_start and mix_end to w."""
     config, mapping = generator.config, generator.mapping
     latent: list[int | str] = ["batch", config.latent_size]
 
@@ -109,14 +130,16 @@ def mapping_graph(generator: Generator) -> Graph:
             "z": rng.standard_normal((batch, config.latent_size), np.float32),
             "z_mix": rng.standard_normal((batch, config.latent_size), np.float32),
             "truncation": rng.uniform(0.0, MAX_TRUNCATION, batch).astype(np.float32),
-            "mix_layer": rng.integers(0, config.num_layers + 1, batch),
+            "mix_start": rng.integers(0, config.num_layers + 1, batch),
+            "mix_end": rng.integers(0, config.num_layers + 1, batch),
         }
 
     inputs = (
         TensorSpec("z", "float32", latent),
         TensorSpec("z_mix", "float32", latent),
         TensorSpec("truncation", "float32", ["batch"], low=0.0, high=MAX_TRUNCATION),
-        TensorSpec("mix_layer", "int64", ["batch"], low=0.0, high=float(config.num_layers)),
+        TensorSpec("mix_start", "int64", ["batch"], low=0.0, high=float(config.num_layers)),
+        TensorSpec("mix_end", "int64", ["batch"], low=0.0, high=float(config.num_layers)),
     )
     outputs = (TensorSpec("w", "float32", ["batch", config.num_layers, config.latent_size]),)
     return Graph("mapping", bake(mapping), inputs, outputs, sample, reference=mapping)
@@ -134,9 +157,16 @@ def synthesis_graph(generator: Generator) -> Graph:
         TensorSpec("w", "float32", ["batch", config.num_layers, config.latent_size]),
         TensorSpec("noise", "float32", ["batch", config.noise_size]),
     )
-    outputs = (TensorSpec("image", "float32", ["batch", 3, size, size], low=-1.0, high=1.0, scale=1.0),)
-    reference = SynthesisGraph(generator.synthesis)
-    return Graph("synthesis", SynthesisGraph(bake(generator.synthesis)), inputs, outputs, sample, reference)
+    outputs = (TensorSpec("image", "float32", ["batch", config.image_channels, size, size], low=-1.0, high=1.0, scale=1.0),)
+    return Graph(
+        "synthesis",
+        SynthesisGraph(bake(generator.synthesis)),
+        inputs,
+        outputs,
+        sample,
+        reference=SynthesisGraph(generator.synthesis),
+        ties=PaletteTies(generator.synthesis) if config.palette_size and config.palette_mix == "one" else None,
+    )
 
 
 @torch.no_grad()
@@ -147,11 +177,12 @@ def random_styles(mapping: Mapping, rng: np.random.Generator, batch: int) -> np.
 
 
 def mapping_graph_feeds(mapping: Mapping, rng: np.random.Generator, batch: int) -> list[np.ndarray]:
-    """Feeds of the mapping network in order: two latents, truncation up to 1 and any mixing layer."""
+    """Feeds of the mapping network in order: two latents, truncation up to 1 and any range of mixed layers."""
     latent, layers = len(mapping.w_mean), len(mapping.layer_index)
     return [
         rng.standard_normal((batch, latent), np.float32),
         rng.standard_normal((batch, latent), np.float32),
         rng.uniform(0.0, 1.0, batch).astype(np.float32),
+        rng.integers(0, layers + 1, batch),
         rng.integers(0, layers + 1, batch),
     ]
