@@ -27,7 +27,7 @@ from bridge.v1 import model_service_pb2 as bridge_dot_v1_dot_model__service__pb2
 from bridge.v1 import tensor_pb2 as bridge_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62ridge/v1/avatar_service.proto\x12\tbridge.v1\x1a\x15\x62ridge/v1/asset.proto\x1a\x1d\x62ridge/v1/model_service.proto\x1a\x16\x62ridge/v1/tensor.proto\"\x19\n\nTruncation\x12\x0b\n\x03psi\x18\x01 \x01(\x02\"+\n\x0bStyleMixing\x12\r\n\x05seeds\x18\x01 \x03(\x04\x12\r\n\x05layer\x18\x02 \x01(\r\"\xbd\x01\n\nAvatarSpec\x12\r\n\x05seeds\x18\x01 \x03(\x04\x12\"\n\x07latents\x18\x02 \x01(\x0b\x32\x11.bridge.v1.Tensor\x12)\n\ntruncation\x18\x03 \x01(\x0b\x32\x15.bridge.v1.Truncation\x12,\n\x0cstyle_mixing\x18\x04 \x01(\x0b\x32\x16.bridge.v1.StyleMixing\x12#\n\x05image\x18\x05 \x01(\x0b\x32\x14.bridge.v1.ImageSpec\"7\n\x06\x41vatar\x12\x0c\n\x04seed\x18\x01 \x01(\x04\x12\x1f\n\x05image\x18\x02 \x01(\x0b\x32\x10.bridge.v1.Image\"f\n\x16GenerateAvatarsRequest\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.bridge.v1.ModelSelector\x12#\n\x04spec\x18\x02 \x01(\x0b\x32\x15.bridge.v1.AvatarSpec\"a\n\x17GenerateAvatarsResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.bridge.v1.ServedBy\x12\"\n\x07\x61vatars\x18\x02 \x03(\x0b\x32\x11.bridge.v1.Avatar\"d\n\x14StreamAvatarsRequest\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.bridge.v1.ModelSelector\x12#\n\x04spec\x18\x02 \x01(\x0b\x32\x15.bridge.v1.AvatarSpec\"\x97\x01\n\x15StreamAvatarsResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.bridge.v1.ServedBy\x12\r\n\x05index\x18\x02 \x01(\r\x12!\n\x06\x61vatar\x18\x03 \x01(\x0b\x32\x11.bridge.v1.Avatar\x12\x13\n\x0b\x63hunk_index\x18\x04 \x01(\r\x12\x13\n\x0b\x63hunk_count\x18\x05 \x01(\r2\xbf\x01\n\rAvatarService\x12X\n\x0fGenerateAvatars\x12!.bridge.v1.GenerateAvatarsRequest\x1a\".bridge.v1.GenerateAvatarsResponse\x12T\n\rStreamAvatars\x12\x1f.bridge.v1.StreamAvatarsRequest\x1a .bridge.v1.StreamAvatarsResponse0\x01\x42\x10\xaa\x02\rMetabridge.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62ridge/v1/avatar_service.proto\x12\tbridge.v1\x1a\x15\x62ridge/v1/asset.proto\x1a\x1d\x62ridge/v1/model_service.proto\x1a\x16\x62ridge/v1/tensor.proto\"\x19\n\nTruncation\x12\x0b\n\x03psi\x18\x01 \x01(\x02\"E\n\x0bStyleMixing\x12\r\n\x05seeds\x18\x01 \x03(\x04\x12\x13\n\x0b\x66irst_layer\x18\x02 \x01(\r\x12\x12\n\nlast_layer\x18\x03 \x01(\r\"\xdf\x02\n\nAvatarSpec\x12\r\n\x05seeds\x18\x01 \x03(\x04\x12\"\n\x07latents\x18\x02 \x01(\x0b\x32\x11.bridge.v1.Tensor\x12!\n\x06styles\x18\x03 \x01(\x0b\x32\x11.bridge.v1.Tensor\x12)\n\ntruncation\x18\x04 \x01(\x0b\x32\x15.bridge.v1.Truncation\x12,\n\x0cstyle_mixing\x18\x05 \x01(\x0b\x32\x16.bridge.v1.StyleMixing\x12\x35\n\x08\x63ontrols\x18\x06 \x03(\x0b\x32#.bridge.v1.AvatarSpec.ControlsEntry\x12#\n\x05image\x18\x07 \x01(\x0b\x32\x14.bridge.v1.ImageSpec\x12\x15\n\rreturn_styles\x18\x08 \x01(\x08\x1a/\n\rControlsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\"Z\n\x06\x41vatar\x12\x0c\n\x04seed\x18\x01 \x01(\x04\x12\x1f\n\x05image\x18\x02 \x01(\x0b\x32\x10.bridge.v1.Image\x12!\n\x06styles\x18\x03 \x01(\x0b\x32\x11.bridge.v1.Tensor\"f\n\x16GenerateAvatarsRequest\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.bridge.v1.ModelSelector\x12#\n\x04spec\x18\x02 \x01(\x0b\x32\x15.bridge.v1.AvatarSpec\"a\n\x17GenerateAvatarsResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.bridge.v1.ServedBy\x12\"\n\x07\x61vatars\x18\x02 \x03(\x0b\x32\x11.bridge.v1.Avatar\"d\n\x14StreamAvatarsRequest\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.bridge.v1.ModelSelector\x12#\n\x04spec\x18\x02 \x01(\x0b\x32\x15.bridge.v1.AvatarSpec\"\x97\x01\n\x15StreamAvatarsResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.bridge.v1.ServedBy\x12\r\n\x05index\x18\x02 \x01(\r\x12!\n\x06\x61vatar\x18\x03 \x01(\x0b\x32\x11.bridge.v1.Avatar\x12\x13\n\x0b\x63hunk_index\x18\x04 \x01(\r\x12\x13\n\x0b\x63hunk_count\x18\x05 \x01(\r\"\xaa\x02\n\x14ProjectAvatarRequest\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.bridge.v1.ModelSelector\x12\x0c\n\x04\x66ile\x18\x02 \x01(\x0c\x12 \n\x06pixels\x18\x03 \x01(\x0b\x32\x10.bridge.v1.Image\x12\x14\n\x0crefine_steps\x18\x04 \x01(\r\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x12?\n\x08\x63ontrols\x18\x06 \x03(\x0b\x32-.bridge.v1.ProjectAvatarRequest.ControlsEntry\x12#\n\x05image\x18\x07 \x01(\x0b\x32\x14.bridge.v1.ImageSpec\x1a/\n\rControlsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\"v\n\x15ProjectAvatarResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.bridge.v1.ServedBy\x12!\n\x06\x61vatar\x18\x02 \x01(\x0b\x32\x11.bridge.v1.Avatar\x12\x16\n\x0epixel_distance\x18\x03 \x01(\x02\"\xc0\x01\n\x12MorphAvatarRequest\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.bridge.v1.ModelSelector\x12#\n\x04spec\x18\x02 \x01(\x0b\x32\x15.bridge.v1.AvatarSpec\x12\x17\n\x0fseconds_per_key\x18\x03 \x01(\x02\x12\x12\n\nframe_rate\x18\x04 \x01(\x02\x12\x0c\n\x04loop\x18\x05 \x01(\x08\x12!\n\x06pacing\x18\x06 \x01(\x0e\x32\x11.bridge.v1.Pacing\"\xc6\x01\n\x13MorphAvatarResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.bridge.v1.ServedBy\x12\x13\n\x0b\x66rame_index\x18\x02 \x01(\r\x12\x13\n\x0b\x66rame_count\x18\x03 \x01(\r\x12\x14\n\x0ctime_seconds\x18\x04 \x01(\x01\x12!\n\x06\x61vatar\x18\x05 \x01(\x0b\x32\x11.bridge.v1.Avatar\x12\x13\n\x0b\x63hunk_index\x18\x06 \x01(\r\x12\x13\n\x0b\x63hunk_count\x18\x07 \x01(\r*J\n\x06Pacing\x12\x16\n\x12PACING_UNSPECIFIED\x10\x00\x12\x14\n\x10PACING_REAL_TIME\x10\x01\x12\x12\n\x0ePACING_UNPACED\x10\x02\x32\xe3\x02\n\rAvatarService\x12X\n\x0fGenerateAvatars\x12!.bridge.v1.GenerateAvatarsRequest\x1a\".bridge.v1.GenerateAvatarsResponse\x12T\n\rStreamAvatars\x12\x1f.bridge.v1.StreamAvatarsRequest\x1a .bridge.v1.StreamAvatarsResponse0\x01\x12R\n\rProjectAvatar\x12\x1f.bridge.v1.ProjectAvatarRequest\x1a .bridge.v1.ProjectAvatarResponse\x12N\n\x0bMorphAvatar\x12\x1d.bridge.v1.MorphAvatarRequest\x1a\x1e.bridge.v1.MorphAvatarResponse0\x01\x42\x10\xaa\x02\rMetabridge.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,22 +35,40 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bridge.v1.avatar_service_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\252\002\rMetabridge.V1'
+  _globals['_AVATARSPEC_CONTROLSENTRY']._loaded_options = None
+  _globals['_AVATARSPEC_CONTROLSENTRY']._serialized_options = b'8\001'
+  _globals['_PROJECTAVATARREQUEST_CONTROLSENTRY']._loaded_options = None
+  _globals['_PROJECTAVATARREQUEST_CONTROLSENTRY']._serialized_options = b'8\001'
+  _globals['_PACING']._serialized_start=1943
+  _globals['_PACING']._serialized_end=2017
   _globals['_TRUNCATION']._serialized_start=123
   _globals['_TRUNCATION']._serialized_end=148
   _globals['_STYLEMIXING']._serialized_start=150
-  _globals['_STYLEMIXING']._serialized_end=193
-  _globals['_AVATARSPEC']._serialized_start=196
-  _globals['_AVATARSPEC']._serialized_end=385
-  _globals['_AVATAR']._serialized_start=387
-  _globals['_AVATAR']._serialized_end=442
-  _globals['_GENERATEAVATARSREQUEST']._serialized_start=444
-  _globals['_GENERATEAVATARSREQUEST']._serialized_end=546
-  _globals['_GENERATEAVATARSRESPONSE']._serialized_start=548
-  _globals['_GENERATEAVATARSRESPONSE']._serialized_end=645
-  _globals['_STREAMAVATARSREQUEST']._serialized_start=647
-  _globals['_STREAMAVATARSREQUEST']._serialized_end=747
-  _globals['_STREAMAVATARSRESPONSE']._serialized_start=750
-  _globals['_STREAMAVATARSRESPONSE']._serialized_end=901
-  _globals['_AVATARSERVICE']._serialized_start=904
-  _globals['_AVATARSERVICE']._serialized_end=1095
+  _globals['_STYLEMIXING']._serialized_end=219
+  _globals['_AVATARSPEC']._serialized_start=222
+  _globals['_AVATARSPEC']._serialized_end=573
+  _globals['_AVATARSPEC_CONTROLSENTRY']._serialized_start=526
+  _globals['_AVATARSPEC_CONTROLSENTRY']._serialized_end=573
+  _globals['_AVATAR']._serialized_start=575
+  _globals['_AVATAR']._serialized_end=665
+  _globals['_GENERATEAVATARSREQUEST']._serialized_start=667
+  _globals['_GENERATEAVATARSREQUEST']._serialized_end=769
+  _globals['_GENERATEAVATARSRESPONSE']._serialized_start=771
+  _globals['_GENERATEAVATARSRESPONSE']._serialized_end=868
+  _globals['_STREAMAVATARSREQUEST']._serialized_start=870
+  _globals['_STREAMAVATARSREQUEST']._serialized_end=970
+  _globals['_STREAMAVATARSRESPONSE']._serialized_start=973
+  _globals['_STREAMAVATARSRESPONSE']._serialized_end=1124
+  _globals['_PROJECTAVATARREQUEST']._serialized_start=1127
+  _globals['_PROJECTAVATARREQUEST']._serialized_end=1425
+  _globals['_PROJECTAVATARREQUEST_CONTROLSENTRY']._serialized_start=526
+  _globals['_PROJECTAVATARREQUEST_CONTROLSENTRY']._serialized_end=573
+  _globals['_PROJECTAVATARRESPONSE']._serialized_start=1427
+  _globals['_PROJECTAVATARRESPONSE']._serialized_end=1545
+  _globals['_MORPHAVATARREQUEST']._serialized_start=1548
+  _globals['_MORPHAVATARREQUEST']._serialized_end=1740
+  _globals['_MORPHAVATARRESPONSE']._serialized_start=1743
+  _globals['_MORPHAVATARRESPONSE']._serialized_end=1941
+  _globals['_AVATARSERVICE']._serialized_start=2020
+  _globals['_AVATARSERVICE']._serialized_end=2375
 # @@protoc_insertion_point(module_scope)

@@ -45,6 +45,16 @@ class AvatarServiceStub(object):
                 request_serializer=bridge_dot_v1_dot_avatar__service__pb2.StreamAvatarsRequest.SerializeToString,
                 response_deserializer=bridge_dot_v1_dot_avatar__service__pb2.StreamAvatarsResponse.FromString,
                 _registered_method=True)
+        self.ProjectAvatar = channel.unary_unary(
+                '/bridge.v1.AvatarService/ProjectAvatar',
+                request_serializer=bridge_dot_v1_dot_avatar__service__pb2.ProjectAvatarRequest.SerializeToString,
+                response_deserializer=bridge_dot_v1_dot_avatar__service__pb2.ProjectAvatarResponse.FromString,
+                _registered_method=True)
+        self.MorphAvatar = channel.unary_stream(
+                '/bridge.v1.AvatarService/MorphAvatar',
+                request_serializer=bridge_dot_v1_dot_avatar__service__pb2.MorphAvatarRequest.SerializeToString,
+                response_deserializer=bridge_dot_v1_dot_avatar__service__pb2.MorphAvatarResponse.FromString,
+                _registered_method=True)
 
 
 class AvatarServiceServicer(object):
@@ -65,6 +75,21 @@ class AvatarServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ProjectAvatar(self, request, context):
+        """Finds the avatar that is nearest to a picture. FAILED_PRECONDITION for a model without an encoder.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MorphAvatar(self, request, context):
+        """Generates the frames of a smooth path through two or more avatars and sends them one after another, none left out. A client that
+        takes them slowly slows the sidecar down: it works only a few frames ahead.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AvatarServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +102,16 @@ def add_AvatarServiceServicer_to_server(servicer, server):
                     servicer.StreamAvatars,
                     request_deserializer=bridge_dot_v1_dot_avatar__service__pb2.StreamAvatarsRequest.FromString,
                     response_serializer=bridge_dot_v1_dot_avatar__service__pb2.StreamAvatarsResponse.SerializeToString,
+            ),
+            'ProjectAvatar': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProjectAvatar,
+                    request_deserializer=bridge_dot_v1_dot_avatar__service__pb2.ProjectAvatarRequest.FromString,
+                    response_serializer=bridge_dot_v1_dot_avatar__service__pb2.ProjectAvatarResponse.SerializeToString,
+            ),
+            'MorphAvatar': grpc.unary_stream_rpc_method_handler(
+                    servicer.MorphAvatar,
+                    request_deserializer=bridge_dot_v1_dot_avatar__service__pb2.MorphAvatarRequest.FromString,
+                    response_serializer=bridge_dot_v1_dot_avatar__service__pb2.MorphAvatarResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +169,60 @@ class AvatarService(object):
             '/bridge.v1.AvatarService/StreamAvatars',
             bridge_dot_v1_dot_avatar__service__pb2.StreamAvatarsRequest.SerializeToString,
             bridge_dot_v1_dot_avatar__service__pb2.StreamAvatarsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProjectAvatar(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bridge.v1.AvatarService/ProjectAvatar',
+            bridge_dot_v1_dot_avatar__service__pb2.ProjectAvatarRequest.SerializeToString,
+            bridge_dot_v1_dot_avatar__service__pb2.ProjectAvatarResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MorphAvatar(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/bridge.v1.AvatarService/MorphAvatar',
+            bridge_dot_v1_dot_avatar__service__pb2.MorphAvatarRequest.SerializeToString,
+            bridge_dot_v1_dot_avatar__service__pb2.MorphAvatarResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -74,6 +74,18 @@ class Graph(_message.Message):
     outputs: _containers.RepeatedCompositeFieldContainer[TensorDescription]
     def __init__(self, name: _Optional[str] = ..., sha256: _Optional[str] = ..., opset: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[TensorDescription, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorDescription, _Mapping]]] = ...) -> None: ...
 
+class Control(_message.Message):
+    __slots__ = ("name", "low", "high", "description")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    low: float
+    high: float
+    description: str
+    def __init__(self, name: _Optional[str] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., description: _Optional[str] = ...) -> None: ...
+
 class ListModelsRequest(_message.Message):
     __slots__ = ("family",)
     FAMILY_FIELD_NUMBER: _ClassVar[int]
@@ -93,11 +105,13 @@ class GetModelRequest(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelSelector, _Mapping]] = ...) -> None: ...
 
 class GetModelResponse(_message.Message):
-    __slots__ = ("model", "graphs", "card_json")
+    __slots__ = ("model", "graphs", "card_json", "controls")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     GRAPHS_FIELD_NUMBER: _ClassVar[int]
     CARD_JSON_FIELD_NUMBER: _ClassVar[int]
+    CONTROLS_FIELD_NUMBER: _ClassVar[int]
     model: Model
     graphs: _containers.RepeatedCompositeFieldContainer[Graph]
     card_json: str
-    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ..., graphs: _Optional[_Iterable[_Union[Graph, _Mapping]]] = ..., card_json: _Optional[str] = ...) -> None: ...
+    controls: _containers.RepeatedCompositeFieldContainer[Control]
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ..., graphs: _Optional[_Iterable[_Union[Graph, _Mapping]]] = ..., card_json: _Optional[str] = ..., controls: _Optional[_Iterable[_Union[Control, _Mapping]]] = ...) -> None: ...

@@ -57,7 +57,8 @@ namespace Metabridge.V1 {
     /// </summary>
     [pbr::OriginalName("IMAGE_FORMAT_UNSPECIFIED")] Unspecified = 0,
     /// <summary>
-    /// Four bytes a pixel, red, green, blue, alpha, rows without padding; loads into a TextureFormat.RGBA32 texture as it is.
+    /// Four bytes a pixel, red, green, blue, straight (not premultiplied) alpha, rows without padding; loads into a TextureFormat.RGBA32
+    /// texture as it is. A pixel with alpha 0 is (0, 0, 0, 0).
     /// </summary>
     [pbr::OriginalName("IMAGE_FORMAT_RGBA8")] Rgba8 = 1,
     /// <summary>
@@ -65,7 +66,7 @@ namespace Metabridge.V1 {
     /// </summary>
     [pbr::OriginalName("IMAGE_FORMAT_PNG")] Png = 2,
     /// <summary>
-    /// A JPEG file (lossy, no alpha).
+    /// A JPEG file (lossy); has no alpha, what is transparent lies on white.
     /// </summary>
     [pbr::OriginalName("IMAGE_FORMAT_JPEG")] Jpeg = 3,
   }
@@ -176,7 +177,7 @@ namespace Metabridge.V1 {
     private uint sizePx_;
     /// <summary>
     /// Width and height in pixels, a power of two from 8 to 4096; 0 means the model's own size. A multiple of the model's own size repeats
-    /// pixels (nearest neighbour), a smaller size averages them (box filter).
+    /// pixels (nearest neighbour), a smaller size averages them (box filter, colours weighted with their alpha).
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]

@@ -27,44 +27,98 @@ namespace Metabridge.V1 {
             "Ch5icmlkZ2UvdjEvYXZhdGFyX3NlcnZpY2UucHJvdG8SCWJyaWRnZS52MRoV",
             "YnJpZGdlL3YxL2Fzc2V0LnByb3RvGh1icmlkZ2UvdjEvbW9kZWxfc2Vydmlj",
             "ZS5wcm90bxoWYnJpZGdlL3YxL3RlbnNvci5wcm90byIZCgpUcnVuY2F0aW9u",
-            "EgsKA3BzaRgBIAEoAiIrCgtTdHlsZU1peGluZxINCgVzZWVkcxgBIAMoBBIN",
-            "CgVsYXllchgCIAEoDSK9AQoKQXZhdGFyU3BlYxINCgVzZWVkcxgBIAMoBBIi",
-            "CgdsYXRlbnRzGAIgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIpCgp0cnVuY2F0",
-            "aW9uGAMgASgLMhUuYnJpZGdlLnYxLlRydW5jYXRpb24SLAoMc3R5bGVfbWl4",
-            "aW5nGAQgASgLMhYuYnJpZGdlLnYxLlN0eWxlTWl4aW5nEiMKBWltYWdlGAUg",
-            "ASgLMhQuYnJpZGdlLnYxLkltYWdlU3BlYyI3CgZBdmF0YXISDAoEc2VlZBgB",
-            "IAEoBBIfCgVpbWFnZRgCIAEoCzIQLmJyaWRnZS52MS5JbWFnZSJmChZHZW5l",
-            "cmF0ZUF2YXRhcnNSZXF1ZXN0EicKBW1vZGVsGAEgASgLMhguYnJpZGdlLnYx",
-            "Lk1vZGVsU2VsZWN0b3ISIwoEc3BlYxgCIAEoCzIVLmJyaWRnZS52MS5BdmF0",
-            "YXJTcGVjImEKF0dlbmVyYXRlQXZhdGFyc1Jlc3BvbnNlEiIKBW1vZGVsGAEg",
-            "ASgLMhMuYnJpZGdlLnYxLlNlcnZlZEJ5EiIKB2F2YXRhcnMYAiADKAsyES5i",
-            "cmlkZ2UudjEuQXZhdGFyImQKFFN0cmVhbUF2YXRhcnNSZXF1ZXN0EicKBW1v",
-            "ZGVsGAEgASgLMhguYnJpZGdlLnYxLk1vZGVsU2VsZWN0b3ISIwoEc3BlYxgC",
-            "IAEoCzIVLmJyaWRnZS52MS5BdmF0YXJTcGVjIpcBChVTdHJlYW1BdmF0YXJz",
-            "UmVzcG9uc2USIgoFbW9kZWwYASABKAsyEy5icmlkZ2UudjEuU2VydmVkQnkS",
-            "DQoFaW5kZXgYAiABKA0SIQoGYXZhdGFyGAMgASgLMhEuYnJpZGdlLnYxLkF2",
-            "YXRhchITCgtjaHVua19pbmRleBgEIAEoDRITCgtjaHVua19jb3VudBgFIAEo",
-            "DTK/AQoNQXZhdGFyU2VydmljZRJYCg9HZW5lcmF0ZUF2YXRhcnMSIS5icmlk",
-            "Z2UudjEuR2VuZXJhdGVBdmF0YXJzUmVxdWVzdBoiLmJyaWRnZS52MS5HZW5l",
-            "cmF0ZUF2YXRhcnNSZXNwb25zZRJUCg1TdHJlYW1BdmF0YXJzEh8uYnJpZGdl",
-            "LnYxLlN0cmVhbUF2YXRhcnNSZXF1ZXN0GiAuYnJpZGdlLnYxLlN0cmVhbUF2",
-            "YXRhcnNSZXNwb25zZTABQhCqAg1NZXRhYnJpZGdlLlYxYgZwcm90bzM="));
+            "EgsKA3BzaRgBIAEoAiJFCgtTdHlsZU1peGluZxINCgVzZWVkcxgBIAMoBBIT",
+            "CgtmaXJzdF9sYXllchgCIAEoDRISCgpsYXN0X2xheWVyGAMgASgNIt8CCgpB",
+            "dmF0YXJTcGVjEg0KBXNlZWRzGAEgAygEEiIKB2xhdGVudHMYAiABKAsyES5i",
+            "cmlkZ2UudjEuVGVuc29yEiEKBnN0eWxlcxgDIAEoCzIRLmJyaWRnZS52MS5U",
+            "ZW5zb3ISKQoKdHJ1bmNhdGlvbhgEIAEoCzIVLmJyaWRnZS52MS5UcnVuY2F0",
+            "aW9uEiwKDHN0eWxlX21peGluZxgFIAEoCzIWLmJyaWRnZS52MS5TdHlsZU1p",
+            "eGluZxI1Cghjb250cm9scxgGIAMoCzIjLmJyaWRnZS52MS5BdmF0YXJTcGVj",
+            "LkNvbnRyb2xzRW50cnkSIwoFaW1hZ2UYByABKAsyFC5icmlkZ2UudjEuSW1h",
+            "Z2VTcGVjEhUKDXJldHVybl9zdHlsZXMYCCABKAgaLwoNQ29udHJvbHNFbnRy",
+            "eRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAI6AjgBIloKBkF2YXRhchIM",
+            "CgRzZWVkGAEgASgEEh8KBWltYWdlGAIgASgLMhAuYnJpZGdlLnYxLkltYWdl",
+            "EiEKBnN0eWxlcxgDIAEoCzIRLmJyaWRnZS52MS5UZW5zb3IiZgoWR2VuZXJh",
+            "dGVBdmF0YXJzUmVxdWVzdBInCgVtb2RlbBgBIAEoCzIYLmJyaWRnZS52MS5N",
+            "b2RlbFNlbGVjdG9yEiMKBHNwZWMYAiABKAsyFS5icmlkZ2UudjEuQXZhdGFy",
+            "U3BlYyJhChdHZW5lcmF0ZUF2YXRhcnNSZXNwb25zZRIiCgVtb2RlbBgBIAEo",
+            "CzITLmJyaWRnZS52MS5TZXJ2ZWRCeRIiCgdhdmF0YXJzGAIgAygLMhEuYnJp",
+            "ZGdlLnYxLkF2YXRhciJkChRTdHJlYW1BdmF0YXJzUmVxdWVzdBInCgVtb2Rl",
+            "bBgBIAEoCzIYLmJyaWRnZS52MS5Nb2RlbFNlbGVjdG9yEiMKBHNwZWMYAiAB",
+            "KAsyFS5icmlkZ2UudjEuQXZhdGFyU3BlYyKXAQoVU3RyZWFtQXZhdGFyc1Jl",
+            "c3BvbnNlEiIKBW1vZGVsGAEgASgLMhMuYnJpZGdlLnYxLlNlcnZlZEJ5Eg0K",
+            "BWluZGV4GAIgASgNEiEKBmF2YXRhchgDIAEoCzIRLmJyaWRnZS52MS5BdmF0",
+            "YXISEwoLY2h1bmtfaW5kZXgYBCABKA0SEwoLY2h1bmtfY291bnQYBSABKA0i",
+            "qgIKFFByb2plY3RBdmF0YXJSZXF1ZXN0EicKBW1vZGVsGAEgASgLMhguYnJp",
+            "ZGdlLnYxLk1vZGVsU2VsZWN0b3ISDAoEZmlsZRgCIAEoDBIgCgZwaXhlbHMY",
+            "AyABKAsyEC5icmlkZ2UudjEuSW1hZ2USFAoMcmVmaW5lX3N0ZXBzGAQgASgN",
+            "EgwKBHNlZWQYBSABKAQSPwoIY29udHJvbHMYBiADKAsyLS5icmlkZ2UudjEu",
+            "UHJvamVjdEF2YXRhclJlcXVlc3QuQ29udHJvbHNFbnRyeRIjCgVpbWFnZRgH",
+            "IAEoCzIULmJyaWRnZS52MS5JbWFnZVNwZWMaLwoNQ29udHJvbHNFbnRyeRIL",
+            "CgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAI6AjgBInYKFVByb2plY3RBdmF0",
+            "YXJSZXNwb25zZRIiCgVtb2RlbBgBIAEoCzITLmJyaWRnZS52MS5TZXJ2ZWRC",
+            "eRIhCgZhdmF0YXIYAiABKAsyES5icmlkZ2UudjEuQXZhdGFyEhYKDnBpeGVs",
+            "X2Rpc3RhbmNlGAMgASgCIsABChJNb3JwaEF2YXRhclJlcXVlc3QSJwoFbW9k",
+            "ZWwYASABKAsyGC5icmlkZ2UudjEuTW9kZWxTZWxlY3RvchIjCgRzcGVjGAIg",
+            "ASgLMhUuYnJpZGdlLnYxLkF2YXRhclNwZWMSFwoPc2Vjb25kc19wZXJfa2V5",
+            "GAMgASgCEhIKCmZyYW1lX3JhdGUYBCABKAISDAoEbG9vcBgFIAEoCBIhCgZw",
+            "YWNpbmcYBiABKA4yES5icmlkZ2UudjEuUGFjaW5nIsYBChNNb3JwaEF2YXRh",
+            "clJlc3BvbnNlEiIKBW1vZGVsGAEgASgLMhMuYnJpZGdlLnYxLlNlcnZlZEJ5",
+            "EhMKC2ZyYW1lX2luZGV4GAIgASgNEhMKC2ZyYW1lX2NvdW50GAMgASgNEhQK",
+            "DHRpbWVfc2Vjb25kcxgEIAEoARIhCgZhdmF0YXIYBSABKAsyES5icmlkZ2Uu",
+            "djEuQXZhdGFyEhMKC2NodW5rX2luZGV4GAYgASgNEhMKC2NodW5rX2NvdW50",
+            "GAcgASgNKkoKBlBhY2luZxIWChJQQUNJTkdfVU5TUEVDSUZJRUQQABIUChBQ",
+            "QUNJTkdfUkVBTF9USU1FEAESEgoOUEFDSU5HX1VOUEFDRUQQAjLjAgoNQXZh",
+            "dGFyU2VydmljZRJYCg9HZW5lcmF0ZUF2YXRhcnMSIS5icmlkZ2UudjEuR2Vu",
+            "ZXJhdGVBdmF0YXJzUmVxdWVzdBoiLmJyaWRnZS52MS5HZW5lcmF0ZUF2YXRh",
+            "cnNSZXNwb25zZRJUCg1TdHJlYW1BdmF0YXJzEh8uYnJpZGdlLnYxLlN0cmVh",
+            "bUF2YXRhcnNSZXF1ZXN0GiAuYnJpZGdlLnYxLlN0cmVhbUF2YXRhcnNSZXNw",
+            "b25zZTABElIKDVByb2plY3RBdmF0YXISHy5icmlkZ2UudjEuUHJvamVjdEF2",
+            "YXRhclJlcXVlc3QaIC5icmlkZ2UudjEuUHJvamVjdEF2YXRhclJlc3BvbnNl",
+            "Ek4KC01vcnBoQXZhdGFyEh0uYnJpZGdlLnYxLk1vcnBoQXZhdGFyUmVxdWVz",
+            "dBoeLmJyaWRnZS52MS5Nb3JwaEF2YXRhclJlc3BvbnNlMAFCEKoCDU1ldGFi",
+            "cmlkZ2UuVjFiBnByb3RvMw=="));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Metabridge.V1.AssetReflection.Descriptor, global::Metabridge.V1.ModelServiceReflection.Descriptor, global::Metabridge.V1.TensorReflection.Descriptor, },
-          new pbr::GeneratedClrTypeInfo(null, null, new pbr::GeneratedClrTypeInfo[] {
+          new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Metabridge.V1.Pacing), }, null, new pbr::GeneratedClrTypeInfo[] {
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.Truncation), global::Metabridge.V1.Truncation.Parser, new[]{ "Psi" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.StyleMixing), global::Metabridge.V1.StyleMixing.Parser, new[]{ "Seeds", "Layer" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.AvatarSpec), global::Metabridge.V1.AvatarSpec.Parser, new[]{ "Seeds", "Latents", "Truncation", "StyleMixing", "Image" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.Avatar), global::Metabridge.V1.Avatar.Parser, new[]{ "Seed", "Image" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.StyleMixing), global::Metabridge.V1.StyleMixing.Parser, new[]{ "Seeds", "FirstLayer", "LastLayer" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.AvatarSpec), global::Metabridge.V1.AvatarSpec.Parser, new[]{ "Seeds", "Latents", "Styles", "Truncation", "StyleMixing", "Controls", "Image", "ReturnStyles" }, null, null, null, new pbr::GeneratedClrTypeInfo[] { null, }),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.Avatar), global::Metabridge.V1.Avatar.Parser, new[]{ "Seed", "Image", "Styles" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GenerateAvatarsRequest), global::Metabridge.V1.GenerateAvatarsRequest.Parser, new[]{ "Model", "Spec" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GenerateAvatarsResponse), global::Metabridge.V1.GenerateAvatarsResponse.Parser, new[]{ "Model", "Avatars" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.StreamAvatarsRequest), global::Metabridge.V1.StreamAvatarsRequest.Parser, new[]{ "Model", "Spec" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.StreamAvatarsResponse), global::Metabridge.V1.StreamAvatarsResponse.Parser, new[]{ "Model", "Index", "Avatar", "ChunkIndex", "ChunkCount" }, null, null, null, null)
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.StreamAvatarsResponse), global::Metabridge.V1.StreamAvatarsResponse.Parser, new[]{ "Model", "Index", "Avatar", "ChunkIndex", "ChunkCount" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ProjectAvatarRequest), global::Metabridge.V1.ProjectAvatarRequest.Parser, new[]{ "Model", "File", "Pixels", "RefineSteps", "Seed", "Controls", "Image" }, null, null, null, new pbr::GeneratedClrTypeInfo[] { null, }),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ProjectAvatarResponse), global::Metabridge.V1.ProjectAvatarResponse.Parser, new[]{ "Model", "Avatar", "PixelDistance" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.MorphAvatarRequest), global::Metabridge.V1.MorphAvatarRequest.Parser, new[]{ "Model", "Spec", "SecondsPerKey", "FrameRate", "Loop", "Pacing" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.MorphAvatarResponse), global::Metabridge.V1.MorphAvatarResponse.Parser, new[]{ "Model", "FrameIndex", "FrameCount", "TimeSeconds", "Avatar", "ChunkIndex", "ChunkCount" }, null, null, null, null)
           }));
     }
     #endregion
 
   }
+  #region Enums
+  /// <summary>
+  /// When the frames of a morph are sent.
+  /// </summary>
+  public enum Pacing {
+    /// <summary>
+    /// Not set: real time.
+    /// </summary>
+    [pbr::OriginalName("PACING_UNSPECIFIED")] Unspecified = 0,
+    /// <summary>
+    /// Frame i is sent no earlier than i / frame_rate seconds after the first; frames that are late are sent as soon as they can be.
+    /// </summary>
+    [pbr::OriginalName("PACING_REAL_TIME")] RealTime = 1,
+    /// <summary>
+    /// Frames are sent as fast as they are made and taken.
+    /// </summary>
+    [pbr::OriginalName("PACING_UNPACED")] Unpaced = 2,
+  }
+
+  #endregion
+
   #region Messages
   /// <summary>
   /// How far latents are pulled towards the average style (StyleGAN's truncation trick).
@@ -262,7 +316,7 @@ namespace Metabridge.V1 {
   }
 
   /// <summary>
-  /// Takes the styles from one layer on from a second seed.
+  /// Takes the styles of a range of layers from a second seed: first_layer &lt;= layer &lt; last_layer.
   /// </summary>
   public sealed partial class StyleMixing : pb::IMessage<StyleMixing>
   #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
@@ -299,7 +353,8 @@ namespace Metabridge.V1 {
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public StyleMixing(StyleMixing other) : this() {
       seeds_ = other.seeds_.Clone();
-      layer_ = other.layer_;
+      firstLayer_ = other.firstLayer_;
+      lastLayer_ = other.lastLayer_;
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -323,18 +378,33 @@ namespace Metabridge.V1 {
       get { return seeds_; }
     }
 
-    /// <summary>Field number for the "layer" field.</summary>
-    public const int LayerFieldNumber = 2;
-    private uint layer_;
+    /// <summary>Field number for the "first_layer" field.</summary>
+    public const int FirstLayerFieldNumber = 2;
+    private uint firstLayer_;
     /// <summary>
-    /// First layer whose style comes from the second seed, from 0 (all) to the model's number of layers (none).
+    /// First layer whose style comes from the second seed, from 0 to last_layer; equal to it, nothing is mixed.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
-    public uint Layer {
-      get { return layer_; }
+    public uint FirstLayer {
+      get { return firstLayer_; }
       set {
-        layer_ = value;
+        firstLayer_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "last_layer" field.</summary>
+    public const int LastLayerFieldNumber = 3;
+    private uint lastLayer_;
+    /// <summary>
+    /// The layer after the last one that comes from the second seed, at most the model's number of layers; 0 means that number.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public uint LastLayer {
+      get { return lastLayer_; }
+      set {
+        lastLayer_ = value;
       }
     }
 
@@ -354,7 +424,8 @@ namespace Metabridge.V1 {
         return true;
       }
       if(!seeds_.Equals(other.seeds_)) return false;
-      if (Layer != other.Layer) return false;
+      if (FirstLayer != other.FirstLayer) return false;
+      if (LastLayer != other.LastLayer) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -363,7 +434,8 @@ namespace Metabridge.V1 {
     public override int GetHashCode() {
       int hash = 1;
       hash ^= seeds_.GetHashCode();
-      if (Layer != 0) hash ^= Layer.GetHashCode();
+      if (FirstLayer != 0) hash ^= FirstLayer.GetHashCode();
+      if (LastLayer != 0) hash ^= LastLayer.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -383,9 +455,13 @@ namespace Metabridge.V1 {
       output.WriteRawMessage(this);
     #else
       seeds_.WriteTo(output, _repeated_seeds_codec);
-      if (Layer != 0) {
+      if (FirstLayer != 0) {
         output.WriteRawTag(16);
-        output.WriteUInt32(Layer);
+        output.WriteUInt32(FirstLayer);
+      }
+      if (LastLayer != 0) {
+        output.WriteRawTag(24);
+        output.WriteUInt32(LastLayer);
       }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
@@ -398,9 +474,13 @@ namespace Metabridge.V1 {
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
       seeds_.WriteTo(ref output, _repeated_seeds_codec);
-      if (Layer != 0) {
+      if (FirstLayer != 0) {
         output.WriteRawTag(16);
-        output.WriteUInt32(Layer);
+        output.WriteUInt32(FirstLayer);
+      }
+      if (LastLayer != 0) {
+        output.WriteRawTag(24);
+        output.WriteUInt32(LastLayer);
       }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
@@ -413,8 +493,11 @@ namespace Metabridge.V1 {
     public int CalculateSize() {
       int size = 0;
       size += seeds_.CalculateSize(_repeated_seeds_codec);
-      if (Layer != 0) {
-        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(Layer);
+      if (FirstLayer != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(FirstLayer);
+      }
+      if (LastLayer != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(LastLayer);
       }
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
@@ -429,8 +512,11 @@ namespace Metabridge.V1 {
         return;
       }
       seeds_.Add(other.seeds_);
-      if (other.Layer != 0) {
-        Layer = other.Layer;
+      if (other.FirstLayer != 0) {
+        FirstLayer = other.FirstLayer;
+      }
+      if (other.LastLayer != 0) {
+        LastLayer = other.LastLayer;
       }
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
@@ -453,7 +539,11 @@ namespace Metabridge.V1 {
             break;
           }
           case 16: {
-            Layer = input.ReadUInt32();
+            FirstLayer = input.ReadUInt32();
+            break;
+          }
+          case 24: {
+            LastLayer = input.ReadUInt32();
             break;
           }
         }
@@ -477,7 +567,11 @@ namespace Metabridge.V1 {
             break;
           }
           case 16: {
-            Layer = input.ReadUInt32();
+            FirstLayer = input.ReadUInt32();
+            break;
+          }
+          case 24: {
+            LastLayer = input.ReadUInt32();
             break;
           }
         }
@@ -526,9 +620,12 @@ namespace Metabridge.V1 {
     public AvatarSpec(AvatarSpec other) : this() {
       seeds_ = other.seeds_.Clone();
       latents_ = other.latents_ != null ? other.latents_.Clone() : null;
+      styles_ = other.styles_ != null ? other.styles_.Clone() : null;
       truncation_ = other.truncation_ != null ? other.truncation_.Clone() : null;
       styleMixing_ = other.styleMixing_ != null ? other.styleMixing_.Clone() : null;
+      controls_ = other.controls_.Clone();
       image_ = other.image_ != null ? other.image_.Clone() : null;
+      returnStyles_ = other.returnStyles_;
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -544,7 +641,8 @@ namespace Metabridge.V1 {
         = pb::FieldCodec.ForUInt64(10);
     private readonly pbc::RepeatedField<ulong> seeds_ = new pbc::RepeatedField<ulong>();
     /// <summary>
-    /// One avatar a seed; any 64-bit number. Empty when `latents` are given, or as many as those: then they seed the noise alone.
+    /// One avatar a seed; any 64-bit number. Empty when `latents` or `styles` are given, or as many as those: then they seed the noise
+    /// alone.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -567,8 +665,24 @@ namespace Metabridge.V1 {
       }
     }
 
+    /// <summary>Field number for the "styles" field.</summary>
+    public const int StylesFieldNumber = 3;
+    private global::Metabridge.V1.Tensor styles_;
+    /// <summary>
+    /// Explicit styles w, float32 [N, layers, latent size], as `Avatar.styles` holds them (N of them joined), in place of latents;
+    /// truncation leaves them as they are.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.Tensor Styles {
+      get { return styles_; }
+      set {
+        styles_ = value;
+      }
+    }
+
     /// <summary>Field number for the "truncation" field.</summary>
-    public const int TruncationFieldNumber = 3;
+    public const int TruncationFieldNumber = 4;
     private global::Metabridge.V1.Truncation truncation_;
     /// <summary>
     /// Truncation; not set means the model's default.
@@ -583,7 +697,7 @@ namespace Metabridge.V1 {
     }
 
     /// <summary>Field number for the "style_mixing" field.</summary>
-    public const int StyleMixingFieldNumber = 4;
+    public const int StyleMixingFieldNumber = 5;
     private global::Metabridge.V1.StyleMixing styleMixing_;
     /// <summary>
     /// Style mixing; not set means none.
@@ -597,8 +711,23 @@ namespace Metabridge.V1 {
       }
     }
 
+    /// <summary>Field number for the "controls" field.</summary>
+    public const int ControlsFieldNumber = 6;
+    private static readonly pbc::MapField<string, float>.Codec _map_controls_codec
+        = new pbc::MapField<string, float>.Codec(pb::FieldCodec.ForString(10, ""), pb::FieldCodec.ForFloat(21, 0F), 50);
+    private readonly pbc::MapField<string, float> controls_ = new pbc::MapField<string, float>();
+    /// <summary>
+    /// Settings by the name of a control of the model, applied to every avatar; 0, as for those not named, changes nothing. GetModel
+    /// lists names and ranges.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::MapField<string, float> Controls {
+      get { return controls_; }
+    }
+
     /// <summary>Field number for the "image" field.</summary>
-    public const int ImageFieldNumber = 5;
+    public const int ImageFieldNumber = 7;
     private global::Metabridge.V1.ImageSpec image_;
     /// <summary>
     /// Format and size of the images; not set means PNG at the model's own size.
@@ -609,6 +738,21 @@ namespace Metabridge.V1 {
       get { return image_; }
       set {
         image_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "return_styles" field.</summary>
+    public const int ReturnStylesFieldNumber = 8;
+    private bool returnStyles_;
+    /// <summary>
+    /// Whether each avatar comes with its styles.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool ReturnStyles {
+      get { return returnStyles_; }
+      set {
+        returnStyles_ = value;
       }
     }
 
@@ -629,9 +773,12 @@ namespace Metabridge.V1 {
       }
       if(!seeds_.Equals(other.seeds_)) return false;
       if (!object.Equals(Latents, other.Latents)) return false;
+      if (!object.Equals(Styles, other.Styles)) return false;
       if (!object.Equals(Truncation, other.Truncation)) return false;
       if (!object.Equals(StyleMixing, other.StyleMixing)) return false;
+      if (!Controls.Equals(other.Controls)) return false;
       if (!object.Equals(Image, other.Image)) return false;
+      if (ReturnStyles != other.ReturnStyles) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -641,9 +788,12 @@ namespace Metabridge.V1 {
       int hash = 1;
       hash ^= seeds_.GetHashCode();
       if (latents_ != null) hash ^= Latents.GetHashCode();
+      if (styles_ != null) hash ^= Styles.GetHashCode();
       if (truncation_ != null) hash ^= Truncation.GetHashCode();
       if (styleMixing_ != null) hash ^= StyleMixing.GetHashCode();
+      hash ^= Controls.GetHashCode();
       if (image_ != null) hash ^= Image.GetHashCode();
+      if (ReturnStyles != false) hash ^= ReturnStyles.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -667,17 +817,26 @@ namespace Metabridge.V1 {
         output.WriteRawTag(18);
         output.WriteMessage(Latents);
       }
-      if (truncation_ != null) {
+      if (styles_ != null) {
         output.WriteRawTag(26);
+        output.WriteMessage(Styles);
+      }
+      if (truncation_ != null) {
+        output.WriteRawTag(34);
         output.WriteMessage(Truncation);
       }
       if (styleMixing_ != null) {
-        output.WriteRawTag(34);
+        output.WriteRawTag(42);
         output.WriteMessage(StyleMixing);
       }
+      controls_.WriteTo(output, _map_controls_codec);
       if (image_ != null) {
-        output.WriteRawTag(42);
+        output.WriteRawTag(58);
         output.WriteMessage(Image);
+      }
+      if (ReturnStyles != false) {
+        output.WriteRawTag(64);
+        output.WriteBool(ReturnStyles);
       }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
@@ -694,17 +853,26 @@ namespace Metabridge.V1 {
         output.WriteRawTag(18);
         output.WriteMessage(Latents);
       }
-      if (truncation_ != null) {
+      if (styles_ != null) {
         output.WriteRawTag(26);
+        output.WriteMessage(Styles);
+      }
+      if (truncation_ != null) {
+        output.WriteRawTag(34);
         output.WriteMessage(Truncation);
       }
       if (styleMixing_ != null) {
-        output.WriteRawTag(34);
+        output.WriteRawTag(42);
         output.WriteMessage(StyleMixing);
       }
+      controls_.WriteTo(ref output, _map_controls_codec);
       if (image_ != null) {
-        output.WriteRawTag(42);
+        output.WriteRawTag(58);
         output.WriteMessage(Image);
+      }
+      if (ReturnStyles != false) {
+        output.WriteRawTag(64);
+        output.WriteBool(ReturnStyles);
       }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
@@ -720,14 +888,21 @@ namespace Metabridge.V1 {
       if (latents_ != null) {
         size += 1 + pb::CodedOutputStream.ComputeMessageSize(Latents);
       }
+      if (styles_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Styles);
+      }
       if (truncation_ != null) {
         size += 1 + pb::CodedOutputStream.ComputeMessageSize(Truncation);
       }
       if (styleMixing_ != null) {
         size += 1 + pb::CodedOutputStream.ComputeMessageSize(StyleMixing);
       }
+      size += controls_.CalculateSize(_map_controls_codec);
       if (image_ != null) {
         size += 1 + pb::CodedOutputStream.ComputeMessageSize(Image);
+      }
+      if (ReturnStyles != false) {
+        size += 1 + 1;
       }
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
@@ -748,6 +923,12 @@ namespace Metabridge.V1 {
         }
         Latents.MergeFrom(other.Latents);
       }
+      if (other.styles_ != null) {
+        if (styles_ == null) {
+          Styles = new global::Metabridge.V1.Tensor();
+        }
+        Styles.MergeFrom(other.Styles);
+      }
       if (other.truncation_ != null) {
         if (truncation_ == null) {
           Truncation = new global::Metabridge.V1.Truncation();
@@ -760,11 +941,15 @@ namespace Metabridge.V1 {
         }
         StyleMixing.MergeFrom(other.StyleMixing);
       }
+      controls_.Add(other.controls_);
       if (other.image_ != null) {
         if (image_ == null) {
           Image = new global::Metabridge.V1.ImageSpec();
         }
         Image.MergeFrom(other.Image);
+      }
+      if (other.ReturnStyles != false) {
+        ReturnStyles = other.ReturnStyles;
       }
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
@@ -794,24 +979,39 @@ namespace Metabridge.V1 {
             break;
           }
           case 26: {
+            if (styles_ == null) {
+              Styles = new global::Metabridge.V1.Tensor();
+            }
+            input.ReadMessage(Styles);
+            break;
+          }
+          case 34: {
             if (truncation_ == null) {
               Truncation = new global::Metabridge.V1.Truncation();
             }
             input.ReadMessage(Truncation);
             break;
           }
-          case 34: {
+          case 42: {
             if (styleMixing_ == null) {
               StyleMixing = new global::Metabridge.V1.StyleMixing();
             }
             input.ReadMessage(StyleMixing);
             break;
           }
-          case 42: {
+          case 50: {
+            controls_.AddEntriesFrom(input, _map_controls_codec);
+            break;
+          }
+          case 58: {
             if (image_ == null) {
               Image = new global::Metabridge.V1.ImageSpec();
             }
             input.ReadMessage(Image);
+            break;
+          }
+          case 64: {
+            ReturnStyles = input.ReadBool();
             break;
           }
         }
@@ -842,24 +1042,39 @@ namespace Metabridge.V1 {
             break;
           }
           case 26: {
+            if (styles_ == null) {
+              Styles = new global::Metabridge.V1.Tensor();
+            }
+            input.ReadMessage(Styles);
+            break;
+          }
+          case 34: {
             if (truncation_ == null) {
               Truncation = new global::Metabridge.V1.Truncation();
             }
             input.ReadMessage(Truncation);
             break;
           }
-          case 34: {
+          case 42: {
             if (styleMixing_ == null) {
               StyleMixing = new global::Metabridge.V1.StyleMixing();
             }
             input.ReadMessage(StyleMixing);
             break;
           }
-          case 42: {
+          case 50: {
+            controls_.AddEntriesFrom(ref input, _map_controls_codec);
+            break;
+          }
+          case 58: {
             if (image_ == null) {
               Image = new global::Metabridge.V1.ImageSpec();
             }
             input.ReadMessage(Image);
+            break;
+          }
+          case 64: {
+            ReturnStyles = input.ReadBool();
             break;
           }
         }
@@ -908,6 +1123,7 @@ namespace Metabridge.V1 {
     public Avatar(Avatar other) : this() {
       seed_ = other.seed_;
       image_ = other.image_ != null ? other.image_.Clone() : null;
+      styles_ = other.styles_ != null ? other.styles_.Clone() : null;
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -921,7 +1137,7 @@ namespace Metabridge.V1 {
     public const int SeedFieldNumber = 1;
     private ulong seed_;
     /// <summary>
-    /// The seed it was made from; 0 when only latents were given.
+    /// The seed it was made from; 0 when only latents or styles were given.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -947,6 +1163,22 @@ namespace Metabridge.V1 {
       }
     }
 
+    /// <summary>Field number for the "styles" field.</summary>
+    public const int StylesFieldNumber = 3;
+    private global::Metabridge.V1.Tensor styles_;
+    /// <summary>
+    /// Its styles, float32 [1, layers, latent size], after truncation and style mixing and before the controls: given back as
+    /// `AvatarSpec.styles` with the same seed and controls they give the same picture. Set when they were asked for.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.Tensor Styles {
+      get { return styles_; }
+      set {
+        styles_ = value;
+      }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -964,6 +1196,7 @@ namespace Metabridge.V1 {
       }
       if (Seed != other.Seed) return false;
       if (!object.Equals(Image, other.Image)) return false;
+      if (!object.Equals(Styles, other.Styles)) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -973,6 +1206,7 @@ namespace Metabridge.V1 {
       int hash = 1;
       if (Seed != 0UL) hash ^= Seed.GetHashCode();
       if (image_ != null) hash ^= Image.GetHashCode();
+      if (styles_ != null) hash ^= Styles.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -999,6 +1233,10 @@ namespace Metabridge.V1 {
         output.WriteRawTag(18);
         output.WriteMessage(Image);
       }
+      if (styles_ != null) {
+        output.WriteRawTag(26);
+        output.WriteMessage(Styles);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -1017,6 +1255,10 @@ namespace Metabridge.V1 {
         output.WriteRawTag(18);
         output.WriteMessage(Image);
       }
+      if (styles_ != null) {
+        output.WriteRawTag(26);
+        output.WriteMessage(Styles);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -1032,6 +1274,9 @@ namespace Metabridge.V1 {
       }
       if (image_ != null) {
         size += 1 + pb::CodedOutputStream.ComputeMessageSize(Image);
+      }
+      if (styles_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Styles);
       }
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
@@ -1053,6 +1298,12 @@ namespace Metabridge.V1 {
           Image = new global::Metabridge.V1.Image();
         }
         Image.MergeFrom(other.Image);
+      }
+      if (other.styles_ != null) {
+        if (styles_ == null) {
+          Styles = new global::Metabridge.V1.Tensor();
+        }
+        Styles.MergeFrom(other.Styles);
       }
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
@@ -1080,6 +1331,13 @@ namespace Metabridge.V1 {
             input.ReadMessage(Image);
             break;
           }
+          case 26: {
+            if (styles_ == null) {
+              Styles = new global::Metabridge.V1.Tensor();
+            }
+            input.ReadMessage(Styles);
+            break;
+          }
         }
       }
     #endif
@@ -1104,6 +1362,13 @@ namespace Metabridge.V1 {
               Image = new global::Metabridge.V1.Image();
             }
             input.ReadMessage(Image);
+            break;
+          }
+          case 26: {
+            if (styles_ == null) {
+              Styles = new global::Metabridge.V1.Tensor();
+            }
+            input.ReadMessage(Styles);
             break;
           }
         }
@@ -2215,6 +2480,1618 @@ namespace Metabridge.V1 {
             break;
           }
           case 40: {
+            ChunkCount = input.ReadUInt32();
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// Asks for the avatar that is nearest to a picture.
+  /// </summary>
+  public sealed partial class ProjectAvatarRequest : pb::IMessage<ProjectAvatarRequest>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<ProjectAvatarRequest> _parser = new pb::MessageParser<ProjectAvatarRequest>(() => new ProjectAvatarRequest());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<ProjectAvatarRequest> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Metabridge.V1.AvatarServiceReflection.Descriptor.MessageTypes[8]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ProjectAvatarRequest() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ProjectAvatarRequest(ProjectAvatarRequest other) : this() {
+      model_ = other.model_ != null ? other.model_.Clone() : null;
+      file_ = other.file_;
+      pixels_ = other.pixels_ != null ? other.pixels_.Clone() : null;
+      refineSteps_ = other.refineSteps_;
+      seed_ = other.seed_;
+      controls_ = other.controls_.Clone();
+      image_ = other.image_ != null ? other.image_.Clone() : null;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ProjectAvatarRequest Clone() {
+      return new ProjectAvatarRequest(this);
+    }
+
+    /// <summary>Field number for the "model" field.</summary>
+    public const int ModelFieldNumber = 1;
+    private global::Metabridge.V1.ModelSelector model_;
+    /// <summary>
+    /// The model; required.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.ModelSelector Model {
+      get { return model_; }
+      set {
+        model_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "file" field.</summary>
+    public const int FileFieldNumber = 2;
+    private pb::ByteString file_ = pb::ByteString.Empty;
+    /// <summary>
+    /// The picture as a PNG, JPEG, WebP, BMP or GIF file; of an animation the first picture counts. From 8 x 8 to 16,777,216 pixels, of
+    /// which the square in the middle is taken. Required, unless `pixels` is given.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pb::ByteString File {
+      get { return file_; }
+      set {
+        file_ = pb::ProtoPreconditions.CheckNotNull(value, "value");
+      }
+    }
+
+    /// <summary>Field number for the "pixels" field.</summary>
+    public const int PixelsFieldNumber = 3;
+    private global::Metabridge.V1.Image pixels_;
+    /// <summary>
+    /// The picture in place of `file`, as an answer holds it: RGBA8 with its width and height (the full size counts), PNG or JPEG.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.Image Pixels {
+      get { return pixels_; }
+      set {
+        pixels_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "refine_steps" field.</summary>
+    public const int RefineStepsFieldNumber = 4;
+    private uint refineSteps_;
+    /// <summary>
+    /// How often the encoder looks again at what it made and corrects it, 1 to 8; 0 means the model's default. The best one is kept.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public uint RefineSteps {
+      get { return refineSteps_; }
+      set {
+        refineSteps_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "seed" field.</summary>
+    public const int SeedFieldNumber = 5;
+    private ulong seed_;
+    /// <summary>
+    /// The seed of the noise.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ulong Seed {
+      get { return seed_; }
+      set {
+        seed_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "controls" field.</summary>
+    public const int ControlsFieldNumber = 6;
+    private static readonly pbc::MapField<string, float>.Codec _map_controls_codec
+        = new pbc::MapField<string, float>.Codec(pb::FieldCodec.ForString(10, ""), pb::FieldCodec.ForFloat(21, 0F), 50);
+    private readonly pbc::MapField<string, float> controls_ = new pbc::MapField<string, float>();
+    /// <summary>
+    /// Settings by the name of a control of the model, applied to the avatar that was found.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::MapField<string, float> Controls {
+      get { return controls_; }
+    }
+
+    /// <summary>Field number for the "image" field.</summary>
+    public const int ImageFieldNumber = 7;
+    private global::Metabridge.V1.ImageSpec image_;
+    /// <summary>
+    /// Format and size of the avatar's image; not set means PNG at the model's own size.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.ImageSpec Image {
+      get { return image_; }
+      set {
+        image_ = value;
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as ProjectAvatarRequest);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(ProjectAvatarRequest other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (!object.Equals(Model, other.Model)) return false;
+      if (File != other.File) return false;
+      if (!object.Equals(Pixels, other.Pixels)) return false;
+      if (RefineSteps != other.RefineSteps) return false;
+      if (Seed != other.Seed) return false;
+      if (!Controls.Equals(other.Controls)) return false;
+      if (!object.Equals(Image, other.Image)) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (model_ != null) hash ^= Model.GetHashCode();
+      if (File.Length != 0) hash ^= File.GetHashCode();
+      if (pixels_ != null) hash ^= Pixels.GetHashCode();
+      if (RefineSteps != 0) hash ^= RefineSteps.GetHashCode();
+      if (Seed != 0UL) hash ^= Seed.GetHashCode();
+      hash ^= Controls.GetHashCode();
+      if (image_ != null) hash ^= Image.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (model_ != null) {
+        output.WriteRawTag(10);
+        output.WriteMessage(Model);
+      }
+      if (File.Length != 0) {
+        output.WriteRawTag(18);
+        output.WriteBytes(File);
+      }
+      if (pixels_ != null) {
+        output.WriteRawTag(26);
+        output.WriteMessage(Pixels);
+      }
+      if (RefineSteps != 0) {
+        output.WriteRawTag(32);
+        output.WriteUInt32(RefineSteps);
+      }
+      if (Seed != 0UL) {
+        output.WriteRawTag(40);
+        output.WriteUInt64(Seed);
+      }
+      controls_.WriteTo(output, _map_controls_codec);
+      if (image_ != null) {
+        output.WriteRawTag(58);
+        output.WriteMessage(Image);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (model_ != null) {
+        output.WriteRawTag(10);
+        output.WriteMessage(Model);
+      }
+      if (File.Length != 0) {
+        output.WriteRawTag(18);
+        output.WriteBytes(File);
+      }
+      if (pixels_ != null) {
+        output.WriteRawTag(26);
+        output.WriteMessage(Pixels);
+      }
+      if (RefineSteps != 0) {
+        output.WriteRawTag(32);
+        output.WriteUInt32(RefineSteps);
+      }
+      if (Seed != 0UL) {
+        output.WriteRawTag(40);
+        output.WriteUInt64(Seed);
+      }
+      controls_.WriteTo(ref output, _map_controls_codec);
+      if (image_ != null) {
+        output.WriteRawTag(58);
+        output.WriteMessage(Image);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (model_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Model);
+      }
+      if (File.Length != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeBytesSize(File);
+      }
+      if (pixels_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Pixels);
+      }
+      if (RefineSteps != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(RefineSteps);
+      }
+      if (Seed != 0UL) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt64Size(Seed);
+      }
+      size += controls_.CalculateSize(_map_controls_codec);
+      if (image_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Image);
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(ProjectAvatarRequest other) {
+      if (other == null) {
+        return;
+      }
+      if (other.model_ != null) {
+        if (model_ == null) {
+          Model = new global::Metabridge.V1.ModelSelector();
+        }
+        Model.MergeFrom(other.Model);
+      }
+      if (other.File.Length != 0) {
+        File = other.File;
+      }
+      if (other.pixels_ != null) {
+        if (pixels_ == null) {
+          Pixels = new global::Metabridge.V1.Image();
+        }
+        Pixels.MergeFrom(other.Pixels);
+      }
+      if (other.RefineSteps != 0) {
+        RefineSteps = other.RefineSteps;
+      }
+      if (other.Seed != 0UL) {
+        Seed = other.Seed;
+      }
+      controls_.Add(other.controls_);
+      if (other.image_ != null) {
+        if (image_ == null) {
+          Image = new global::Metabridge.V1.ImageSpec();
+        }
+        Image.MergeFrom(other.Image);
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 10: {
+            if (model_ == null) {
+              Model = new global::Metabridge.V1.ModelSelector();
+            }
+            input.ReadMessage(Model);
+            break;
+          }
+          case 18: {
+            File = input.ReadBytes();
+            break;
+          }
+          case 26: {
+            if (pixels_ == null) {
+              Pixels = new global::Metabridge.V1.Image();
+            }
+            input.ReadMessage(Pixels);
+            break;
+          }
+          case 32: {
+            RefineSteps = input.ReadUInt32();
+            break;
+          }
+          case 40: {
+            Seed = input.ReadUInt64();
+            break;
+          }
+          case 50: {
+            controls_.AddEntriesFrom(input, _map_controls_codec);
+            break;
+          }
+          case 58: {
+            if (image_ == null) {
+              Image = new global::Metabridge.V1.ImageSpec();
+            }
+            input.ReadMessage(Image);
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 10: {
+            if (model_ == null) {
+              Model = new global::Metabridge.V1.ModelSelector();
+            }
+            input.ReadMessage(Model);
+            break;
+          }
+          case 18: {
+            File = input.ReadBytes();
+            break;
+          }
+          case 26: {
+            if (pixels_ == null) {
+              Pixels = new global::Metabridge.V1.Image();
+            }
+            input.ReadMessage(Pixels);
+            break;
+          }
+          case 32: {
+            RefineSteps = input.ReadUInt32();
+            break;
+          }
+          case 40: {
+            Seed = input.ReadUInt64();
+            break;
+          }
+          case 50: {
+            controls_.AddEntriesFrom(ref input, _map_controls_codec);
+            break;
+          }
+          case 58: {
+            if (image_ == null) {
+              Image = new global::Metabridge.V1.ImageSpec();
+            }
+            input.ReadMessage(Image);
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// The avatar that is nearest to a picture.
+  /// </summary>
+  public sealed partial class ProjectAvatarResponse : pb::IMessage<ProjectAvatarResponse>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<ProjectAvatarResponse> _parser = new pb::MessageParser<ProjectAvatarResponse>(() => new ProjectAvatarResponse());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<ProjectAvatarResponse> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Metabridge.V1.AvatarServiceReflection.Descriptor.MessageTypes[9]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ProjectAvatarResponse() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ProjectAvatarResponse(ProjectAvatarResponse other) : this() {
+      model_ = other.model_ != null ? other.model_.Clone() : null;
+      avatar_ = other.avatar_ != null ? other.avatar_.Clone() : null;
+      pixelDistance_ = other.pixelDistance_;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ProjectAvatarResponse Clone() {
+      return new ProjectAvatarResponse(this);
+    }
+
+    /// <summary>Field number for the "model" field.</summary>
+    public const int ModelFieldNumber = 1;
+    private global::Metabridge.V1.ServedBy model_;
+    /// <summary>
+    /// The model that made it.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.ServedBy Model {
+      get { return model_; }
+      set {
+        model_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "avatar" field.</summary>
+    public const int AvatarFieldNumber = 2;
+    private global::Metabridge.V1.Avatar avatar_;
+    /// <summary>
+    /// The avatar; its `styles` are always set.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.Avatar Avatar {
+      get { return avatar_; }
+      set {
+        avatar_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "pixel_distance" field.</summary>
+    public const int PixelDistanceFieldNumber = 3;
+    private float pixelDistance_;
+    /// <summary>
+    /// Mean absolute difference between the avatar without controls and the picture, from 0 (equal) to 1 (black against white): over all
+    /// channels, alpha premultiplied, at the model's own size.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public float PixelDistance {
+      get { return pixelDistance_; }
+      set {
+        pixelDistance_ = value;
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as ProjectAvatarResponse);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(ProjectAvatarResponse other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (!object.Equals(Model, other.Model)) return false;
+      if (!object.Equals(Avatar, other.Avatar)) return false;
+      if (!pbc::ProtobufEqualityComparers.BitwiseSingleEqualityComparer.Equals(PixelDistance, other.PixelDistance)) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (model_ != null) hash ^= Model.GetHashCode();
+      if (avatar_ != null) hash ^= Avatar.GetHashCode();
+      if (PixelDistance != 0F) hash ^= pbc::ProtobufEqualityComparers.BitwiseSingleEqualityComparer.GetHashCode(PixelDistance);
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (model_ != null) {
+        output.WriteRawTag(10);
+        output.WriteMessage(Model);
+      }
+      if (avatar_ != null) {
+        output.WriteRawTag(18);
+        output.WriteMessage(Avatar);
+      }
+      if (PixelDistance != 0F) {
+        output.WriteRawTag(29);
+        output.WriteFloat(PixelDistance);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (model_ != null) {
+        output.WriteRawTag(10);
+        output.WriteMessage(Model);
+      }
+      if (avatar_ != null) {
+        output.WriteRawTag(18);
+        output.WriteMessage(Avatar);
+      }
+      if (PixelDistance != 0F) {
+        output.WriteRawTag(29);
+        output.WriteFloat(PixelDistance);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (model_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Model);
+      }
+      if (avatar_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Avatar);
+      }
+      if (PixelDistance != 0F) {
+        size += 1 + 4;
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(ProjectAvatarResponse other) {
+      if (other == null) {
+        return;
+      }
+      if (other.model_ != null) {
+        if (model_ == null) {
+          Model = new global::Metabridge.V1.ServedBy();
+        }
+        Model.MergeFrom(other.Model);
+      }
+      if (other.avatar_ != null) {
+        if (avatar_ == null) {
+          Avatar = new global::Metabridge.V1.Avatar();
+        }
+        Avatar.MergeFrom(other.Avatar);
+      }
+      if (other.PixelDistance != 0F) {
+        PixelDistance = other.PixelDistance;
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 10: {
+            if (model_ == null) {
+              Model = new global::Metabridge.V1.ServedBy();
+            }
+            input.ReadMessage(Model);
+            break;
+          }
+          case 18: {
+            if (avatar_ == null) {
+              Avatar = new global::Metabridge.V1.Avatar();
+            }
+            input.ReadMessage(Avatar);
+            break;
+          }
+          case 29: {
+            PixelDistance = input.ReadFloat();
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 10: {
+            if (model_ == null) {
+              Model = new global::Metabridge.V1.ServedBy();
+            }
+            input.ReadMessage(Model);
+            break;
+          }
+          case 18: {
+            if (avatar_ == null) {
+              Avatar = new global::Metabridge.V1.Avatar();
+            }
+            input.ReadMessage(Avatar);
+            break;
+          }
+          case 29: {
+            PixelDistance = input.ReadFloat();
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// Asks for a morph.
+  /// </summary>
+  public sealed partial class MorphAvatarRequest : pb::IMessage<MorphAvatarRequest>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<MorphAvatarRequest> _parser = new pb::MessageParser<MorphAvatarRequest>(() => new MorphAvatarRequest());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<MorphAvatarRequest> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Metabridge.V1.AvatarServiceReflection.Descriptor.MessageTypes[10]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public MorphAvatarRequest() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public MorphAvatarRequest(MorphAvatarRequest other) : this() {
+      model_ = other.model_ != null ? other.model_.Clone() : null;
+      spec_ = other.spec_ != null ? other.spec_.Clone() : null;
+      secondsPerKey_ = other.secondsPerKey_;
+      frameRate_ = other.frameRate_;
+      loop_ = other.loop_;
+      pacing_ = other.pacing_;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public MorphAvatarRequest Clone() {
+      return new MorphAvatarRequest(this);
+    }
+
+    /// <summary>Field number for the "model" field.</summary>
+    public const int ModelFieldNumber = 1;
+    private global::Metabridge.V1.ModelSelector model_;
+    /// <summary>
+    /// The model; required.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.ModelSelector Model {
+      get { return model_; }
+      set {
+        model_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "spec" field.</summary>
+    public const int SpecFieldNumber = 2;
+    private global::Metabridge.V1.AvatarSpec spec_;
+    /// <summary>
+    /// The keys, at least 2: avatars that the path goes through, in this order. The noise of all frames is that of the first seed. Required.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.AvatarSpec Spec {
+      get { return spec_; }
+      set {
+        spec_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "seconds_per_key" field.</summary>
+    public const int SecondsPerKeyFieldNumber = 3;
+    private float secondsPerKey_;
+    /// <summary>
+    /// Seconds from a key to the next, rounded to a whole number of frames and at least one, so that each key is a frame; 0 means 1.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public float SecondsPerKey {
+      get { return secondsPerKey_; }
+      set {
+        secondsPerKey_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "frame_rate" field.</summary>
+    public const int FrameRateFieldNumber = 4;
+    private float frameRate_;
+    /// <summary>
+    /// Frames a second, 1 to 120; 0 means 30.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public float FrameRate {
+      get { return frameRate_; }
+      set {
+        frameRate_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "loop" field.</summary>
+    public const int LoopFieldNumber = 5;
+    private bool loop_;
+    /// <summary>
+    /// Whether the path goes on from the last key to the first, so that the frames can be played round and round.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Loop {
+      get { return loop_; }
+      set {
+        loop_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "pacing" field.</summary>
+    public const int PacingFieldNumber = 6;
+    private global::Metabridge.V1.Pacing pacing_ = global::Metabridge.V1.Pacing.Unspecified;
+    /// <summary>
+    /// When frames are sent; not set means real time. The frames are the same.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.Pacing Pacing {
+      get { return pacing_; }
+      set {
+        pacing_ = value;
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as MorphAvatarRequest);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(MorphAvatarRequest other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (!object.Equals(Model, other.Model)) return false;
+      if (!object.Equals(Spec, other.Spec)) return false;
+      if (!pbc::ProtobufEqualityComparers.BitwiseSingleEqualityComparer.Equals(SecondsPerKey, other.SecondsPerKey)) return false;
+      if (!pbc::ProtobufEqualityComparers.BitwiseSingleEqualityComparer.Equals(FrameRate, other.FrameRate)) return false;
+      if (Loop != other.Loop) return false;
+      if (Pacing != other.Pacing) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (model_ != null) hash ^= Model.GetHashCode();
+      if (spec_ != null) hash ^= Spec.GetHashCode();
+      if (SecondsPerKey != 0F) hash ^= pbc::ProtobufEqualityComparers.BitwiseSingleEqualityComparer.GetHashCode(SecondsPerKey);
+      if (FrameRate != 0F) hash ^= pbc::ProtobufEqualityComparers.BitwiseSingleEqualityComparer.GetHashCode(FrameRate);
+      if (Loop != false) hash ^= Loop.GetHashCode();
+      if (Pacing != global::Metabridge.V1.Pacing.Unspecified) hash ^= Pacing.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (model_ != null) {
+        output.WriteRawTag(10);
+        output.WriteMessage(Model);
+      }
+      if (spec_ != null) {
+        output.WriteRawTag(18);
+        output.WriteMessage(Spec);
+      }
+      if (SecondsPerKey != 0F) {
+        output.WriteRawTag(29);
+        output.WriteFloat(SecondsPerKey);
+      }
+      if (FrameRate != 0F) {
+        output.WriteRawTag(37);
+        output.WriteFloat(FrameRate);
+      }
+      if (Loop != false) {
+        output.WriteRawTag(40);
+        output.WriteBool(Loop);
+      }
+      if (Pacing != global::Metabridge.V1.Pacing.Unspecified) {
+        output.WriteRawTag(48);
+        output.WriteEnum((int) Pacing);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (model_ != null) {
+        output.WriteRawTag(10);
+        output.WriteMessage(Model);
+      }
+      if (spec_ != null) {
+        output.WriteRawTag(18);
+        output.WriteMessage(Spec);
+      }
+      if (SecondsPerKey != 0F) {
+        output.WriteRawTag(29);
+        output.WriteFloat(SecondsPerKey);
+      }
+      if (FrameRate != 0F) {
+        output.WriteRawTag(37);
+        output.WriteFloat(FrameRate);
+      }
+      if (Loop != false) {
+        output.WriteRawTag(40);
+        output.WriteBool(Loop);
+      }
+      if (Pacing != global::Metabridge.V1.Pacing.Unspecified) {
+        output.WriteRawTag(48);
+        output.WriteEnum((int) Pacing);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (model_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Model);
+      }
+      if (spec_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Spec);
+      }
+      if (SecondsPerKey != 0F) {
+        size += 1 + 4;
+      }
+      if (FrameRate != 0F) {
+        size += 1 + 4;
+      }
+      if (Loop != false) {
+        size += 1 + 1;
+      }
+      if (Pacing != global::Metabridge.V1.Pacing.Unspecified) {
+        size += 1 + pb::CodedOutputStream.ComputeEnumSize((int) Pacing);
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(MorphAvatarRequest other) {
+      if (other == null) {
+        return;
+      }
+      if (other.model_ != null) {
+        if (model_ == null) {
+          Model = new global::Metabridge.V1.ModelSelector();
+        }
+        Model.MergeFrom(other.Model);
+      }
+      if (other.spec_ != null) {
+        if (spec_ == null) {
+          Spec = new global::Metabridge.V1.AvatarSpec();
+        }
+        Spec.MergeFrom(other.Spec);
+      }
+      if (other.SecondsPerKey != 0F) {
+        SecondsPerKey = other.SecondsPerKey;
+      }
+      if (other.FrameRate != 0F) {
+        FrameRate = other.FrameRate;
+      }
+      if (other.Loop != false) {
+        Loop = other.Loop;
+      }
+      if (other.Pacing != global::Metabridge.V1.Pacing.Unspecified) {
+        Pacing = other.Pacing;
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 10: {
+            if (model_ == null) {
+              Model = new global::Metabridge.V1.ModelSelector();
+            }
+            input.ReadMessage(Model);
+            break;
+          }
+          case 18: {
+            if (spec_ == null) {
+              Spec = new global::Metabridge.V1.AvatarSpec();
+            }
+            input.ReadMessage(Spec);
+            break;
+          }
+          case 29: {
+            SecondsPerKey = input.ReadFloat();
+            break;
+          }
+          case 37: {
+            FrameRate = input.ReadFloat();
+            break;
+          }
+          case 40: {
+            Loop = input.ReadBool();
+            break;
+          }
+          case 48: {
+            Pacing = (global::Metabridge.V1.Pacing) input.ReadEnum();
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 10: {
+            if (model_ == null) {
+              Model = new global::Metabridge.V1.ModelSelector();
+            }
+            input.ReadMessage(Model);
+            break;
+          }
+          case 18: {
+            if (spec_ == null) {
+              Spec = new global::Metabridge.V1.AvatarSpec();
+            }
+            input.ReadMessage(Spec);
+            break;
+          }
+          case 29: {
+            SecondsPerKey = input.ReadFloat();
+            break;
+          }
+          case 37: {
+            FrameRate = input.ReadFloat();
+            break;
+          }
+          case 40: {
+            Loop = input.ReadBool();
+            break;
+          }
+          case 48: {
+            Pacing = (global::Metabridge.V1.Pacing) input.ReadEnum();
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// One frame or a part of one; frames come in order, the chunks of each in order.
+  /// </summary>
+  public sealed partial class MorphAvatarResponse : pb::IMessage<MorphAvatarResponse>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<MorphAvatarResponse> _parser = new pb::MessageParser<MorphAvatarResponse>(() => new MorphAvatarResponse());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<MorphAvatarResponse> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Metabridge.V1.AvatarServiceReflection.Descriptor.MessageTypes[11]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public MorphAvatarResponse() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public MorphAvatarResponse(MorphAvatarResponse other) : this() {
+      model_ = other.model_ != null ? other.model_.Clone() : null;
+      frameIndex_ = other.frameIndex_;
+      frameCount_ = other.frameCount_;
+      timeSeconds_ = other.timeSeconds_;
+      avatar_ = other.avatar_ != null ? other.avatar_.Clone() : null;
+      chunkIndex_ = other.chunkIndex_;
+      chunkCount_ = other.chunkCount_;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public MorphAvatarResponse Clone() {
+      return new MorphAvatarResponse(this);
+    }
+
+    /// <summary>Field number for the "model" field.</summary>
+    public const int ModelFieldNumber = 1;
+    private global::Metabridge.V1.ServedBy model_;
+    /// <summary>
+    /// The model that made it.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.ServedBy Model {
+      get { return model_; }
+      set {
+        model_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "frame_index" field.</summary>
+    public const int FrameIndexFieldNumber = 2;
+    private uint frameIndex_;
+    /// <summary>
+    /// Place of the frame in the morph, from 0.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public uint FrameIndex {
+      get { return frameIndex_; }
+      set {
+        frameIndex_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "frame_count" field.</summary>
+    public const int FrameCountFieldNumber = 3;
+    private uint frameCount_;
+    /// <summary>
+    /// Number of frames of the morph.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public uint FrameCount {
+      get { return frameCount_; }
+      set {
+        frameCount_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "time_seconds" field.</summary>
+    public const int TimeSecondsFieldNumber = 4;
+    private double timeSeconds_;
+    /// <summary>
+    /// Time of the frame, frame_index / frame_rate.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public double TimeSeconds {
+      get { return timeSeconds_; }
+      set {
+        timeSeconds_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "avatar" field.</summary>
+    public const int AvatarFieldNumber = 5;
+    private global::Metabridge.V1.Avatar avatar_;
+    /// <summary>
+    /// The frame; its image's `data` holds this chunk's bytes alone.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.Avatar Avatar {
+      get { return avatar_; }
+      set {
+        avatar_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "chunk_index" field.</summary>
+    public const int ChunkIndexFieldNumber = 6;
+    private uint chunkIndex_;
+    /// <summary>
+    /// Place of this chunk in the image's data, from 0.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public uint ChunkIndex {
+      get { return chunkIndex_; }
+      set {
+        chunkIndex_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "chunk_count" field.</summary>
+    public const int ChunkCountFieldNumber = 7;
+    private uint chunkCount_;
+    /// <summary>
+    /// Number of chunks of this frame; at least 1.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public uint ChunkCount {
+      get { return chunkCount_; }
+      set {
+        chunkCount_ = value;
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as MorphAvatarResponse);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(MorphAvatarResponse other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (!object.Equals(Model, other.Model)) return false;
+      if (FrameIndex != other.FrameIndex) return false;
+      if (FrameCount != other.FrameCount) return false;
+      if (!pbc::ProtobufEqualityComparers.BitwiseDoubleEqualityComparer.Equals(TimeSeconds, other.TimeSeconds)) return false;
+      if (!object.Equals(Avatar, other.Avatar)) return false;
+      if (ChunkIndex != other.ChunkIndex) return false;
+      if (ChunkCount != other.ChunkCount) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (model_ != null) hash ^= Model.GetHashCode();
+      if (FrameIndex != 0) hash ^= FrameIndex.GetHashCode();
+      if (FrameCount != 0) hash ^= FrameCount.GetHashCode();
+      if (TimeSeconds != 0D) hash ^= pbc::ProtobufEqualityComparers.BitwiseDoubleEqualityComparer.GetHashCode(TimeSeconds);
+      if (avatar_ != null) hash ^= Avatar.GetHashCode();
+      if (ChunkIndex != 0) hash ^= ChunkIndex.GetHashCode();
+      if (ChunkCount != 0) hash ^= ChunkCount.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (model_ != null) {
+        output.WriteRawTag(10);
+        output.WriteMessage(Model);
+      }
+      if (FrameIndex != 0) {
+        output.WriteRawTag(16);
+        output.WriteUInt32(FrameIndex);
+      }
+      if (FrameCount != 0) {
+        output.WriteRawTag(24);
+        output.WriteUInt32(FrameCount);
+      }
+      if (TimeSeconds != 0D) {
+        output.WriteRawTag(33);
+        output.WriteDouble(TimeSeconds);
+      }
+      if (avatar_ != null) {
+        output.WriteRawTag(42);
+        output.WriteMessage(Avatar);
+      }
+      if (ChunkIndex != 0) {
+        output.WriteRawTag(48);
+        output.WriteUInt32(ChunkIndex);
+      }
+      if (ChunkCount != 0) {
+        output.WriteRawTag(56);
+        output.WriteUInt32(ChunkCount);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (model_ != null) {
+        output.WriteRawTag(10);
+        output.WriteMessage(Model);
+      }
+      if (FrameIndex != 0) {
+        output.WriteRawTag(16);
+        output.WriteUInt32(FrameIndex);
+      }
+      if (FrameCount != 0) {
+        output.WriteRawTag(24);
+        output.WriteUInt32(FrameCount);
+      }
+      if (TimeSeconds != 0D) {
+        output.WriteRawTag(33);
+        output.WriteDouble(TimeSeconds);
+      }
+      if (avatar_ != null) {
+        output.WriteRawTag(42);
+        output.WriteMessage(Avatar);
+      }
+      if (ChunkIndex != 0) {
+        output.WriteRawTag(48);
+        output.WriteUInt32(ChunkIndex);
+      }
+      if (ChunkCount != 0) {
+        output.WriteRawTag(56);
+        output.WriteUInt32(ChunkCount);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (model_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Model);
+      }
+      if (FrameIndex != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(FrameIndex);
+      }
+      if (FrameCount != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(FrameCount);
+      }
+      if (TimeSeconds != 0D) {
+        size += 1 + 8;
+      }
+      if (avatar_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Avatar);
+      }
+      if (ChunkIndex != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(ChunkIndex);
+      }
+      if (ChunkCount != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt32Size(ChunkCount);
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(MorphAvatarResponse other) {
+      if (other == null) {
+        return;
+      }
+      if (other.model_ != null) {
+        if (model_ == null) {
+          Model = new global::Metabridge.V1.ServedBy();
+        }
+        Model.MergeFrom(other.Model);
+      }
+      if (other.FrameIndex != 0) {
+        FrameIndex = other.FrameIndex;
+      }
+      if (other.FrameCount != 0) {
+        FrameCount = other.FrameCount;
+      }
+      if (other.TimeSeconds != 0D) {
+        TimeSeconds = other.TimeSeconds;
+      }
+      if (other.avatar_ != null) {
+        if (avatar_ == null) {
+          Avatar = new global::Metabridge.V1.Avatar();
+        }
+        Avatar.MergeFrom(other.Avatar);
+      }
+      if (other.ChunkIndex != 0) {
+        ChunkIndex = other.ChunkIndex;
+      }
+      if (other.ChunkCount != 0) {
+        ChunkCount = other.ChunkCount;
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 10: {
+            if (model_ == null) {
+              Model = new global::Metabridge.V1.ServedBy();
+            }
+            input.ReadMessage(Model);
+            break;
+          }
+          case 16: {
+            FrameIndex = input.ReadUInt32();
+            break;
+          }
+          case 24: {
+            FrameCount = input.ReadUInt32();
+            break;
+          }
+          case 33: {
+            TimeSeconds = input.ReadDouble();
+            break;
+          }
+          case 42: {
+            if (avatar_ == null) {
+              Avatar = new global::Metabridge.V1.Avatar();
+            }
+            input.ReadMessage(Avatar);
+            break;
+          }
+          case 48: {
+            ChunkIndex = input.ReadUInt32();
+            break;
+          }
+          case 56: {
+            ChunkCount = input.ReadUInt32();
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 10: {
+            if (model_ == null) {
+              Model = new global::Metabridge.V1.ServedBy();
+            }
+            input.ReadMessage(Model);
+            break;
+          }
+          case 16: {
+            FrameIndex = input.ReadUInt32();
+            break;
+          }
+          case 24: {
+            FrameCount = input.ReadUInt32();
+            break;
+          }
+          case 33: {
+            TimeSeconds = input.ReadDouble();
+            break;
+          }
+          case 42: {
+            if (avatar_ == null) {
+              Avatar = new global::Metabridge.V1.Avatar();
+            }
+            input.ReadMessage(Avatar);
+            break;
+          }
+          case 48: {
+            ChunkIndex = input.ReadUInt32();
+            break;
+          }
+          case 56: {
             ChunkCount = input.ReadUInt32();
             break;
           }

@@ -16,6 +16,12 @@ namespace Metabridge.V1
         static readonly Method<StreamAvatarsRequest, StreamAvatarsResponse> StreamAvatarsMethod =
             new Method<StreamAvatarsRequest, StreamAvatarsResponse>("/bridge.v1.AvatarService/StreamAvatars", StreamAvatarsResponse.Parser);
 
+        static readonly Method<ProjectAvatarRequest, ProjectAvatarResponse> ProjectAvatarMethod =
+            new Method<ProjectAvatarRequest, ProjectAvatarResponse>("/bridge.v1.AvatarService/ProjectAvatar", ProjectAvatarResponse.Parser);
+
+        static readonly Method<MorphAvatarRequest, MorphAvatarResponse> MorphAvatarMethod =
+            new Method<MorphAvatarRequest, MorphAvatarResponse>("/bridge.v1.AvatarService/MorphAvatar", MorphAvatarResponse.Parser);
+
         readonly ITransport transport;
 
         /// <summary>Makes its calls over a transport, which stays the caller's to dispose of.</summary>
@@ -38,6 +44,23 @@ namespace Metabridge.V1
         public Task StreamAvatarsAsync(StreamAvatarsRequest request, Action<StreamAvatarsResponse> onMessage, CallOptions options = default)
         {
             return transport.ServerStreamAsync(StreamAvatarsMethod, request, onMessage, options);
+        }
+
+        /// <summary>
+        /// Finds the avatar that is nearest to a picture. FAILED_PRECONDITION for a model without an encoder.
+        /// </summary>
+        public Task<ProjectAvatarResponse> ProjectAvatarAsync(ProjectAvatarRequest request, CallOptions options = default)
+        {
+            return transport.UnaryAsync(ProjectAvatarMethod, request, options);
+        }
+
+        /// <summary>
+        /// Generates the frames of a smooth path through two or more avatars and sends them one after another, none left out. A client that
+        /// takes them slowly slows the sidecar down: it works only a few frames ahead.
+        /// </summary>
+        public Task MorphAvatarAsync(MorphAvatarRequest request, Action<MorphAvatarResponse> onMessage, CallOptions options = default)
+        {
+            return transport.ServerStreamAsync(MorphAvatarMethod, request, onMessage, options);
         }
     }
 }

@@ -35,19 +35,22 @@ namespace Metabridge.V1 {
             "Z2UudjEuRGF0YVR5cGUSDQoFc2hhcGUYAyADKAMikQEKBUdyYXBoEgwKBG5h",
             "bWUYASABKAkSDgoGc2hhMjU2GAIgASgJEg0KBW9wc2V0GAMgASgNEiwKBmlu",
             "cHV0cxgEIAMoCzIcLmJyaWRnZS52MS5UZW5zb3JEZXNjcmlwdGlvbhItCgdv",
-            "dXRwdXRzGAUgAygLMhwuYnJpZGdlLnYxLlRlbnNvckRlc2NyaXB0aW9uIiMK",
-            "EUxpc3RNb2RlbHNSZXF1ZXN0Eg4KBmZhbWlseRgBIAEoCSI2ChJMaXN0TW9k",
-            "ZWxzUmVzcG9uc2USIAoGbW9kZWxzGAEgAygLMhAuYnJpZGdlLnYxLk1vZGVs",
-            "IjoKD0dldE1vZGVsUmVxdWVzdBInCgVtb2RlbBgBIAEoCzIYLmJyaWRnZS52",
-            "MS5Nb2RlbFNlbGVjdG9yImgKEEdldE1vZGVsUmVzcG9uc2USHwoFbW9kZWwY",
-            "ASABKAsyEC5icmlkZ2UudjEuTW9kZWwSIAoGZ3JhcGhzGAIgAygLMhAuYnJp",
-            "ZGdlLnYxLkdyYXBoEhEKCWNhcmRfanNvbhgDIAEoCSpaCgpNb2RlbFN0YXRl",
-            "EhsKF01PREVMX1NUQVRFX1VOU1BFQ0lGSUVEEAASFwoTTU9ERUxfU1RBVEVf",
-            "U0VSVklORxABEhYKEk1PREVMX1NUQVRFX0ZBSUxFRBACMp4BCgxNb2RlbFNl",
-            "cnZpY2USSQoKTGlzdE1vZGVscxIcLmJyaWRnZS52MS5MaXN0TW9kZWxzUmVx",
-            "dWVzdBodLmJyaWRnZS52MS5MaXN0TW9kZWxzUmVzcG9uc2USQwoIR2V0TW9k",
-            "ZWwSGi5icmlkZ2UudjEuR2V0TW9kZWxSZXF1ZXN0GhsuYnJpZGdlLnYxLkdl",
-            "dE1vZGVsUmVzcG9uc2VCEKoCDU1ldGFicmlkZ2UuVjFiBnByb3RvMw=="));
+            "dXRwdXRzGAUgAygLMhwuYnJpZGdlLnYxLlRlbnNvckRlc2NyaXB0aW9uIkcK",
+            "B0NvbnRyb2wSDAoEbmFtZRgBIAEoCRILCgNsb3cYAiABKAISDAoEaGlnaBgD",
+            "IAEoAhITCgtkZXNjcmlwdGlvbhgEIAEoCSIjChFMaXN0TW9kZWxzUmVxdWVz",
+            "dBIOCgZmYW1pbHkYASABKAkiNgoSTGlzdE1vZGVsc1Jlc3BvbnNlEiAKBm1v",
+            "ZGVscxgBIAMoCzIQLmJyaWRnZS52MS5Nb2RlbCI6Cg9HZXRNb2RlbFJlcXVl",
+            "c3QSJwoFbW9kZWwYASABKAsyGC5icmlkZ2UudjEuTW9kZWxTZWxlY3RvciKO",
+            "AQoQR2V0TW9kZWxSZXNwb25zZRIfCgVtb2RlbBgBIAEoCzIQLmJyaWRnZS52",
+            "MS5Nb2RlbBIgCgZncmFwaHMYAiADKAsyEC5icmlkZ2UudjEuR3JhcGgSEQoJ",
+            "Y2FyZF9qc29uGAMgASgJEiQKCGNvbnRyb2xzGAQgAygLMhIuYnJpZGdlLnYx",
+            "LkNvbnRyb2wqWgoKTW9kZWxTdGF0ZRIbChdNT0RFTF9TVEFURV9VTlNQRUNJ",
+            "RklFRBAAEhcKE01PREVMX1NUQVRFX1NFUlZJTkcQARIWChJNT0RFTF9TVEFU",
+            "RV9GQUlMRUQQAjKeAQoMTW9kZWxTZXJ2aWNlEkkKCkxpc3RNb2RlbHMSHC5i",
+            "cmlkZ2UudjEuTGlzdE1vZGVsc1JlcXVlc3QaHS5icmlkZ2UudjEuTGlzdE1v",
+            "ZGVsc1Jlc3BvbnNlEkMKCEdldE1vZGVsEhouYnJpZGdlLnYxLkdldE1vZGVs",
+            "UmVxdWVzdBobLmJyaWRnZS52MS5HZXRNb2RlbFJlc3BvbnNlQhCqAg1NZXRh",
+            "YnJpZGdlLlYxYgZwcm90bzM="));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Metabridge.V1.TensorReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Metabridge.V1.ModelState), }, null, new pbr::GeneratedClrTypeInfo[] {
@@ -56,10 +59,11 @@ namespace Metabridge.V1 {
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.Model), global::Metabridge.V1.Model.Parser, new[]{ "Name", "Version", "Family", "State", "Reason", "Provider" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.TensorDescription), global::Metabridge.V1.TensorDescription.Parser, new[]{ "Name", "Dtype", "Shape" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.Graph), global::Metabridge.V1.Graph.Parser, new[]{ "Name", "Sha256", "Opset", "Inputs", "Outputs" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.Control), global::Metabridge.V1.Control.Parser, new[]{ "Name", "Low", "High", "Description" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ListModelsRequest), global::Metabridge.V1.ListModelsRequest.Parser, new[]{ "Family" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ListModelsResponse), global::Metabridge.V1.ListModelsResponse.Parser, new[]{ "Models" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GetModelRequest), global::Metabridge.V1.GetModelRequest.Parser, new[]{ "Model" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GetModelResponse), global::Metabridge.V1.GetModelResponse.Parser, new[]{ "Model", "Graphs", "CardJson" }, null, null, null, null)
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GetModelResponse), global::Metabridge.V1.GetModelResponse.Parser, new[]{ "Model", "Graphs", "CardJson", "Controls" }, null, null, null, null)
           }));
     }
     #endregion
@@ -1592,6 +1596,321 @@ namespace Metabridge.V1 {
   }
 
   /// <summary>
+  /// A named setting of a model: a slider that a request moves within its range. 0 changes nothing.
+  /// </summary>
+  public sealed partial class Control : pb::IMessage<Control>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<Control> _parser = new pb::MessageParser<Control>(() => new Control());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<Control> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Metabridge.V1.ModelServiceReflection.Descriptor.MessageTypes[5]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public Control() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public Control(Control other) : this() {
+      name_ = other.name_;
+      low_ = other.low_;
+      high_ = other.high_;
+      description_ = other.description_;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public Control Clone() {
+      return new Control(this);
+    }
+
+    /// <summary>Field number for the "name" field.</summary>
+    public const int NameFieldNumber = 1;
+    private string name_ = "";
+    /// <summary>
+    /// Name, unique within the model.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public string Name {
+      get { return name_; }
+      set {
+        name_ = pb::ProtoPreconditions.CheckNotNull(value, "value");
+      }
+    }
+
+    /// <summary>Field number for the "low" field.</summary>
+    public const int LowFieldNumber = 2;
+    private float low_;
+    /// <summary>
+    /// Smallest value, at most 0.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public float Low {
+      get { return low_; }
+      set {
+        low_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "high" field.</summary>
+    public const int HighFieldNumber = 3;
+    private float high_;
+    /// <summary>
+    /// Largest value, at least 0.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public float High {
+      get { return high_; }
+      set {
+        high_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "description" field.</summary>
+    public const int DescriptionFieldNumber = 4;
+    private string description_ = "";
+    /// <summary>
+    /// What the picture shows at the largest value, for people.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public string Description {
+      get { return description_; }
+      set {
+        description_ = pb::ProtoPreconditions.CheckNotNull(value, "value");
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as Control);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(Control other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (Name != other.Name) return false;
+      if (!pbc::ProtobufEqualityComparers.BitwiseSingleEqualityComparer.Equals(Low, other.Low)) return false;
+      if (!pbc::ProtobufEqualityComparers.BitwiseSingleEqualityComparer.Equals(High, other.High)) return false;
+      if (Description != other.Description) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (Name.Length != 0) hash ^= Name.GetHashCode();
+      if (Low != 0F) hash ^= pbc::ProtobufEqualityComparers.BitwiseSingleEqualityComparer.GetHashCode(Low);
+      if (High != 0F) hash ^= pbc::ProtobufEqualityComparers.BitwiseSingleEqualityComparer.GetHashCode(High);
+      if (Description.Length != 0) hash ^= Description.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (Name.Length != 0) {
+        output.WriteRawTag(10);
+        output.WriteString(Name);
+      }
+      if (Low != 0F) {
+        output.WriteRawTag(21);
+        output.WriteFloat(Low);
+      }
+      if (High != 0F) {
+        output.WriteRawTag(29);
+        output.WriteFloat(High);
+      }
+      if (Description.Length != 0) {
+        output.WriteRawTag(34);
+        output.WriteString(Description);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (Name.Length != 0) {
+        output.WriteRawTag(10);
+        output.WriteString(Name);
+      }
+      if (Low != 0F) {
+        output.WriteRawTag(21);
+        output.WriteFloat(Low);
+      }
+      if (High != 0F) {
+        output.WriteRawTag(29);
+        output.WriteFloat(High);
+      }
+      if (Description.Length != 0) {
+        output.WriteRawTag(34);
+        output.WriteString(Description);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (Name.Length != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeStringSize(Name);
+      }
+      if (Low != 0F) {
+        size += 1 + 4;
+      }
+      if (High != 0F) {
+        size += 1 + 4;
+      }
+      if (Description.Length != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeStringSize(Description);
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(Control other) {
+      if (other == null) {
+        return;
+      }
+      if (other.Name.Length != 0) {
+        Name = other.Name;
+      }
+      if (other.Low != 0F) {
+        Low = other.Low;
+      }
+      if (other.High != 0F) {
+        High = other.High;
+      }
+      if (other.Description.Length != 0) {
+        Description = other.Description;
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 10: {
+            Name = input.ReadString();
+            break;
+          }
+          case 21: {
+            Low = input.ReadFloat();
+            break;
+          }
+          case 29: {
+            High = input.ReadFloat();
+            break;
+          }
+          case 34: {
+            Description = input.ReadString();
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 10: {
+            Name = input.ReadString();
+            break;
+          }
+          case 21: {
+            Low = input.ReadFloat();
+            break;
+          }
+          case 29: {
+            High = input.ReadFloat();
+            break;
+          }
+          case 34: {
+            Description = input.ReadString();
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
   /// Asks for all bundles.
   /// </summary>
   public sealed partial class ListModelsRequest : pb::IMessage<ListModelsRequest>
@@ -1608,7 +1927,7 @@ namespace Metabridge.V1 {
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public static pbr::MessageDescriptor Descriptor {
-      get { return global::Metabridge.V1.ModelServiceReflection.Descriptor.MessageTypes[5]; }
+      get { return global::Metabridge.V1.ModelServiceReflection.Descriptor.MessageTypes[6]; }
     }
 
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
@@ -1803,7 +2122,7 @@ namespace Metabridge.V1 {
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public static pbr::MessageDescriptor Descriptor {
-      get { return global::Metabridge.V1.ModelServiceReflection.Descriptor.MessageTypes[6]; }
+      get { return global::Metabridge.V1.ModelServiceReflection.Descriptor.MessageTypes[7]; }
     }
 
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
@@ -1987,7 +2306,7 @@ namespace Metabridge.V1 {
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public static pbr::MessageDescriptor Descriptor {
-      get { return global::Metabridge.V1.ModelServiceReflection.Descriptor.MessageTypes[7]; }
+      get { return global::Metabridge.V1.ModelServiceReflection.Descriptor.MessageTypes[8]; }
     }
 
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
@@ -2191,7 +2510,7 @@ namespace Metabridge.V1 {
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public static pbr::MessageDescriptor Descriptor {
-      get { return global::Metabridge.V1.ModelServiceReflection.Descriptor.MessageTypes[8]; }
+      get { return global::Metabridge.V1.ModelServiceReflection.Descriptor.MessageTypes[9]; }
     }
 
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
@@ -2214,6 +2533,7 @@ namespace Metabridge.V1 {
       model_ = other.model_ != null ? other.model_.Clone() : null;
       graphs_ = other.graphs_.Clone();
       cardJson_ = other.cardJson_;
+      controls_ = other.controls_.Clone();
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -2267,6 +2587,20 @@ namespace Metabridge.V1 {
       }
     }
 
+    /// <summary>Field number for the "controls" field.</summary>
+    public const int ControlsFieldNumber = 4;
+    private static readonly pb::FieldCodec<global::Metabridge.V1.Control> _repeated_controls_codec
+        = pb::FieldCodec.ForMessage(34, global::Metabridge.V1.Control.Parser);
+    private readonly pbc::RepeatedField<global::Metabridge.V1.Control> controls_ = new pbc::RepeatedField<global::Metabridge.V1.Control>();
+    /// <summary>
+    /// The controls that requests to its family can move; empty for a model without any.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<global::Metabridge.V1.Control> Controls {
+      get { return controls_; }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -2285,6 +2619,7 @@ namespace Metabridge.V1 {
       if (!object.Equals(Model, other.Model)) return false;
       if(!graphs_.Equals(other.graphs_)) return false;
       if (CardJson != other.CardJson) return false;
+      if(!controls_.Equals(other.controls_)) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -2295,6 +2630,7 @@ namespace Metabridge.V1 {
       if (model_ != null) hash ^= Model.GetHashCode();
       hash ^= graphs_.GetHashCode();
       if (CardJson.Length != 0) hash ^= CardJson.GetHashCode();
+      hash ^= controls_.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -2322,6 +2658,7 @@ namespace Metabridge.V1 {
         output.WriteRawTag(26);
         output.WriteString(CardJson);
       }
+      controls_.WriteTo(output, _repeated_controls_codec);
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -2341,6 +2678,7 @@ namespace Metabridge.V1 {
         output.WriteRawTag(26);
         output.WriteString(CardJson);
       }
+      controls_.WriteTo(ref output, _repeated_controls_codec);
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -2358,6 +2696,7 @@ namespace Metabridge.V1 {
       if (CardJson.Length != 0) {
         size += 1 + pb::CodedOutputStream.ComputeStringSize(CardJson);
       }
+      size += controls_.CalculateSize(_repeated_controls_codec);
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
       }
@@ -2380,6 +2719,7 @@ namespace Metabridge.V1 {
       if (other.CardJson.Length != 0) {
         CardJson = other.CardJson;
       }
+      controls_.Add(other.controls_);
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
 
@@ -2410,6 +2750,10 @@ namespace Metabridge.V1 {
             CardJson = input.ReadString();
             break;
           }
+          case 34: {
+            controls_.AddEntriesFrom(input, _repeated_controls_codec);
+            break;
+          }
         }
       }
     #endif
@@ -2438,6 +2782,10 @@ namespace Metabridge.V1 {
           }
           case 26: {
             CardJson = input.ReadString();
+            break;
+          }
+          case 34: {
+            controls_.AddEntriesFrom(ref input, _repeated_controls_codec);
             break;
           }
         }
