@@ -2,119 +2,205 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator
+import itertools
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from export.avatar import dicebear_faces
+from export.avatar import dicebear_faces, picture_folder
+from export.avatar.datasheet import Datasheet, shares
+from export.avatar.picture_cache import Prepared, cached, key_of
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+Split = Literal["train", "held-out"]
+Channels = Literal["auto", 3, 4]
+FOLDER = "folder"
+WORST_YIELD = 0.02
+"""Drawing stops with an error when fewer of the drawn pictures than this share lie on the asked pixel grid."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Pictures uint8 [N, 3, S, S], one dict of labels a picture (empty for folders), and where they come from."""
+    """Pictures uint8 [N, C, S, S] (C = 4: RGBA, colours multiplied by alpha), one dict of labels each, and their record.
+
+    labels are empty for folders.
+    """
 
     images: np.ndarray
     labels: list[dict[str, str]]
-    name: str
-    licence: str
+    datasheet: Datasheet
+    left_out: list[tuple[str, str]]
+    """Files or seeds that were not taken, with the reason."""
+    folder: Path
+    """Where the prepared pictures are kept: `images.npy` (always RGBA) and `record.json`."""
+
+    @property
+    def name(self) -> str:
+        """The source as model cards name it."""
+        return self.datasheet.source
+
+    @property
+    def licence(self) -> str:
+        """SPDX identifier of the licence."""
+        return self.datasheet.licence
 
 
-def load(source: str, path: str, licence: str, *, size: int, count: int, seed: int, cache: Path) -> Dataset:
+def load(
+    source: str,
+    path: str = "",
+    licence: str = "unknown",
+    *,
+    size: int,
+    count: int = 0,
+    seed: int = 1,
+    cache: Path,
+    pixel_size: int = 1,
+    channels: Channels = "auto",
+    split: Split = "train",
+    minimum: int = picture_folder.MINIMUM,
+) -> Dataset:
     """Returns the data set of a source at a picture size, from the cache where it has been made before.
 
-    source is a DiceBear style ("pixel-art") or "folder", which reads the pictures below `path`.
+    source is a built-in DiceBear style ("pixel-art") or "folder", which reads the pictures below `path`.
+    Equal arguments give equal pictures; a larger count begins with the same ones. "held-out" draws other seeds than
+    "train" does for any seed; folders have no such part. channels "auto" gives RGBA where a picture has
+    transparency; 3 lays the pictures on white. pixel_size P gives pictures that consist of P x P squares: drawn
+    pictures that do not are left out, those of a folder are reduced to size / P cells.
+    Raises ValueError when the source cannot give the pictures that were asked for, and says why.
     """
-    if source == "folder":
-        return load_folder(Path(path), licence, size=size, cache=cache)
-    return load_dicebear(source, size=size, count=count, seed=seed, cache=cache)
+    if size < 1 or pixel_size < 1 or size % pixel_size:
+        raise ValueError(f"size is {size} and pixel_size {pixel_size}; both must be above 0 and size a multiple of pixel_size")
+    if source == FOLDER:
+        if split != "train":
+            raise ValueError("a folder has no held-out pictures; keep some in a second folder and load that")
+        return _load_folder(
+            Path(path), licence, size=size, cache=cache, pixel_size=pixel_size, channels=channels, minimum=minimum
+        )
+    return _load_style(
+        source, size=size, count=count, seed=seed, cache=cache, pixel_size=pixel_size, channels=channels, split=split
+    )
 
 
 def describe(source: str, path: str, licence: str) -> tuple[str, str]:
     """Name and SPDX licence of a data set, as model cards give them."""
-    if source == "folder":
+    if source == FOLDER:
         return f"folder {Path(path).name}", licence
-    return f"DiceBear {source}", dicebear_faces.licence_of(source)
+    return f"DiceBear {source}", dicebear_faces.style_of(source).spdx
 
 
-def load_dicebear(style_name: str, *, size: int, count: int, seed: int, cache: Path) -> Dataset:
-    """Draws `count` faces; equal arguments give equal pictures and labels."""
-    name, licence = describe(style_name, "", "")
-
-    def draw_all() -> tuple[np.ndarray, list[dict[str, str]]]:
-        style = dicebear_faces.load_style(style_name)
-        images = np.empty((count, 3, size, size), np.uint8)
-        labels = []
-        for index in tqdm(range(count), desc=f"drawing {style_name}", unit="face"):
-            images[index], label = dicebear_faces.draw(style, f"{seed}-{index}", size)
-            labels.append(label)
-        return images, labels
-
-    images, labels = cached(cache / f"{style_name}-{size}px-{count}-seed{seed}", draw_all)
-    return Dataset(images, labels, name, licence)
+def over(images: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    """Lays premultiplied RGBA pictures uint8 [N, 4, H, W] on a ground: uint8 [N, 3, H, W]."""
+    ground = np.asarray(colour, np.uint16)[:, None, None]
+    parts = np.empty((len(images), 3, *images.shape[2:]), np.uint8)
+    for start in range(0, len(images), 1024):
+        part = images[start : start + 1024].astype(np.uint16)
+        parts[start : start + 1024] = np.minimum(part[:, :3] + ((255 - part[:, 3:]) * ground + 127) // 255, 255)
+    return parts
 
 
-def load_folder(folder: Path, licence: str, *, size: int, cache: Path) -> Dataset:
-    """Reads every picture below a folder, centre-cropped and resized; files that do not open are named and skipped.
-
-    Raises ValueError when the folder holds no readable picture.
-    """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES) if folder.is_dir() else []
-    if not paths:
-        raise ValueError(f'"{folder}" holds no picture; expected a folder with files ending in {", ".join(SUFFIXES)}')
-
-    def read_all() -> tuple[np.ndarray, list[dict[str, str]]]:
-        images = list(_read_pictures(paths, size))
-        if not images:
-            raise ValueError(f'none of the {len(paths)} files below "{folder}" could be read as a picture')
-        return np.stack(images), [{} for _ in images]
-
-    images, labels = cached(cache / f"folder-{size}px-{_fingerprint(paths)}", read_all)
-    return Dataset(images, labels, *describe("folder", str(folder), licence))
+def uniform(image: np.ndarray, pixel_size: int) -> bool:
+    """Whether a picture [C, H, W] consists of squares of pixel_size x pixel_size equal pixels."""
+    return np.array_equal(
+        image, np.kron(image[:, ::pixel_size, ::pixel_size], np.ones((1, pixel_size, pixel_size), image.dtype))
+    )
 
 
-def cached(stem: Path, make: Callable[[], tuple[np.ndarray, list[dict[str, str]]]]) -> tuple[np.ndarray, list[dict[str, str]]]:
-    """Returns what `stem`.npy and `stem`.json hold; makes and writes both first where they are missing."""
-    array_path, label_path = stem.with_name(stem.name + ".npy"), stem.with_name(stem.name + ".json")
-    if not (array_path.exists() and label_path.exists()):
-        images, labels = make()
-        stem.parent.mkdir(parents=True, exist_ok=True)
-        temporary = stem.with_name(stem.name + ".partial.npy")
-        label_path.write_text(json.dumps(labels), "utf-8")
-        np.save(temporary, images)
-        temporary.replace(array_path)
-    return np.load(array_path), json.loads(label_path.read_text("utf-8"))
+def _load_style(
+    name: str, size: int, count: int, seed: int, cache: Path, pixel_size: int, channels: Channels, split: Split
+) -> Dataset:
+    style = dicebear_faces.style_of(name)
+    if count < 1:
+        raise ValueError(f"count is {count}; give how many pictures to draw")
+    facts = {"size": size, "count": count, "seed": seed, "split": split, "pixel_size": pixel_size, "style": name}
+    facts |= {"renderer": dicebear_faces.RENDERER} | dicebear_faces.versions()
+    folder = cache / key_of(f"{name}-{size}px-{count}-seed{seed}", facts)
+    prepared = cached(
+        folder, lambda: _draw(name, size, count, f"{split}-{seed}" if split != "train" else f"{seed}", pixel_size)
+    )
+    images = _with_channels(prepared.images, channels)
+    datasheet = Datasheet(
+        source=f"DiceBear {name}",
+        style=name,
+        licence=style.spdx,
+        licence_url=style.licence_url,
+        attribution=style.attribution,
+        redistributable=style.redistributable,
+        count=len(images),
+        left_out=len(prepared.left_out),
+        image_size=size,
+        channels=images.shape[1],
+        pixel_size=pixel_size,
+        seed=seed,
+        split=split,
+        versions=dicebear_faces.versions(),
+        attributes=shares(prepared.labels),
+    )
+    return Dataset(images, prepared.labels, datasheet, prepared.left_out, folder)
 
 
-def centre_crop(picture: Image.Image, size: int) -> np.ndarray:
-    """Cuts the middle square out of a picture and resizes it: uint8 [3, size, size]; transparent parts become white."""
-    rgba = picture.convert("RGBA")
-    flat = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    side = min(flat.size)
-    left, top = (flat.width - side) // 2, (flat.height - side) // 2
-    square = flat.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.LANCZOS)
-    return np.asarray(square).transpose(2, 0, 1)
+def _draw(name: str, size: int, count: int, prefix: str, pixel_size: int) -> Prepared:
+    """Draws faces seed by seed until `count` of them lie on the pixel grid."""
+    images = np.empty((count, 4, size, size), np.uint8)
+    labels: list[dict[str, str]] = []
+    left_out: list[tuple[str, str]] = []
+    seeds = (f"{prefix}-{index}" for index in itertools.count())
+    with tqdm(total=count, desc=f"drawing {name}", unit="face") as bar:
+        for index, (image, label) in enumerate(dicebear_faces.faces(name, seeds, size)):
+            if uniform(image, pixel_size):
+                images[len(labels)] = image
+                labels.append(label)
+                bar.update()
+            else:
+                left_out.append((f"{prefix}-{index}", f"not made of squares of {pixel_size} x {pixel_size} pixels"))
+            if len(labels) == count:
+                return Prepared(images, labels, left_out)
+            if index >= 200 and len(labels) < WORST_YIELD * index:
+                raise ValueError(
+                    f"{len(labels)} of {index + 1} {name} pictures at {size} px are made of squares of {pixel_size} x "
+                    f"{pixel_size} pixels; use a smaller pixel_size or another size"
+                )
+    raise AssertionError("the seeds are endless")
 
 
-def _read_pictures(paths: list[Path], size: int) -> Iterator[np.ndarray]:
-    for path in tqdm(paths, desc="reading pictures", unit="file"):
-        try:
-            with Image.open(path) as picture:
-                yield centre_crop(picture, size)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            tqdm.write(f"skipped {path}: {error}")
+def _load_folder(
+    path: Path, licence: str, size: int, cache: Path, pixel_size: int, channels: Channels, minimum: int
+) -> Dataset:
+    files, refused = picture_folder.find(path)
+    facts = {"size": size, "pixel_size": pixel_size, "reader": picture_folder.READER, "pillow": version("pillow")}
+    facts |= {"files": picture_folder.fingerprint(files), "refused": refused}
+    folder = cache / key_of(f"folder-{path.name}-{size}px", facts)
+    prepared = cached(folder, lambda: picture_folder.read_all(path, files, refused, size, pixel_size))
+    tqdm.write(picture_folder.summary(len(prepared.images), prepared.left_out))
+    picture_folder.check_minimum(path, len(prepared.images), prepared.left_out, minimum)
+    images = _with_channels(prepared.images, channels)
+    datasheet = Datasheet(
+        source=f"folder {path.resolve().name}",
+        style="",
+        licence=licence,
+        licence_url="",
+        attribution="",
+        redistributable=False,
+        count=len(images),
+        left_out=len(prepared.left_out),
+        image_size=size,
+        channels=images.shape[1],
+        pixel_size=pixel_size,
+        seed=0,
+        split="train",
+        versions={"pillow": version("pillow")},
+        attributes={},
+    )
+    return Dataset(images, prepared.labels, datasheet, prepared.left_out, folder)
 
 
-def _fingerprint(paths: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        status = path.stat()
-        digest.update(f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:16]
+def _with_channels(images: np.ndarray, channels: Channels) -> np.ndarray:
+    """Takes RGBA pictures to the number of channels asked for."""
+    if channels not in ("auto", 3, 4):
+        raise ValueError(f'channels is {channels!r}; it must be "auto", 3 or 4')
+    opaque = channels != 4 and bool((images[:, 3] == 255).all())
+    if opaque:
+        return np.ascontiguousarray(images[:, :3])
+    return over(images, (255, 255, 255)) if channels == 3 else images

@@ -48,6 +48,8 @@ def train(config: TrainConfig) -> Path:
         count=config.faces,
         seed=config.seed,
         cache=config.cache,
+        pixel_size=config.model.pixel_size,
+        channels=config.model.image_channels,
     )
     if len(dataset.images) < config.batch:
         raise ValueError(f"{dataset.name} has {len(dataset.images)} pictures; a batch takes {config.batch}")
