@@ -48,6 +48,7 @@ class _Request:
     key: tuple[Any, ...]
     answer: asyncio.Future[Arrays]
     arrived_s: float
+    alone: bool
 
 
 class Batcher:
@@ -66,29 +67,30 @@ class Batcher:
         self._worker: asyncio.Task[None] | None = None
         self.batch_sizes: deque[int] = deque(maxlen=1024)
 
-    async def run(self, feeds: Mapping[str, Array]) -> Arrays:
+    async def run(self, feeds: Mapping[str, Array], *, alone: bool = False) -> Arrays:
         """Run arrays [rows, ...] (rows at least 1, equal for all) and return the outputs [rows, ...].
 
-        Raises `ResourceExhausted` with a retry delay when the queue is full.
+        `alone` keeps the rows of other requests out of the run: equal feeds give equal bytes. Raises
+        `ResourceExhausted` with a retry delay when the queue is full.
         """
         rows = len(next(iter(feeds.values())))
         limit = self._limits.max_batch
         if rows > limit:
             cuts = range(0, rows, limit)
-            parts = [await self.run({name: a[i : i + limit] for name, a in feeds.items()}) for i in cuts]
+            parts = [await self.run({name: a[i : i + limit] for name, a in feeds.items()}, alone=alone) for i in cuts]
             return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         if self._worker is None and not self._limits.max_wait_s and self._session.inline(rows):
             self.batch_sizes.append(rows)
             return self._session.run(feeds)
-        return await self._enqueue(feeds, rows)
+        return await self._enqueue(feeds, rows, alone)
 
-    async def _enqueue(self, feeds: Mapping[str, Array], rows: int) -> Arrays:
+    async def _enqueue(self, feeds: Mapping[str, Array], rows: int, alone: bool) -> Arrays:
         if len(self._queue) >= self._limits.capacity:
             message = f"{len(self._queue)} requests wait for this model already; try again or raise --queue-capacity"
             raise ResourceExhausted(message, retry_s=RETRY_SECONDS)
         key = tuple((name, array.dtype.str, array.shape[1:]) for name, array in sorted(feeds.items()))
         loop = asyncio.get_running_loop()
-        request = _Request(feeds, rows, key, loop.create_future(), loop.time())
+        request = _Request(feeds, rows, key, loop.create_future(), loop.time(), alone)
         self._queue.append(request)
         self._arrived.set()
         if self._worker is None:
@@ -120,7 +122,7 @@ class Batcher:
         while self._queue and sum(request.rows for request in self._queue) < self._limits.max_batch:
             self._arrived.clear()
             left = self._queue[0].arrived_s + self._limits.max_wait_s - loop.time()
-            if left <= 0 or len(self._queue) >= self._limits.capacity:
+            if left <= 0 or self._queue[0].alone or len(self._queue) >= self._limits.capacity:
                 return
             try:
                 await asyncio.wait_for(self._arrived.wait(), left)
@@ -133,13 +135,19 @@ class Batcher:
         rows = 0
         while self._queue:
             request = self._queue[0]
-            if batch and (request.key != batch[0].key or rows + request.rows > self._limits.max_batch):
+            if batch and not self._fits(request, batch[0], rows):
                 break
             self._queue.popleft()
             if not request.answer.done():
                 batch.append(request)
                 rows += request.rows
         return batch
+
+    def _fits(self, request: _Request, first: _Request, rows: int) -> bool:
+        """Return whether a request can run with `first`, when `rows` rows do so already."""
+        if request.alone or first.alone:
+            return False
+        return request.key == first.key and rows + request.rows <= self._limits.max_batch
 
     async def _run(self, batch: list[_Request]) -> None:
         rows = sum(request.rows for request in batch)

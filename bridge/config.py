@@ -19,6 +19,10 @@ class Limits:
     """Agents in one ChooseActions call."""
     max_avatars: int = 256
     """Avatars in one call."""
+    max_frames: int = 36_000
+    """Frames of one morph."""
+    max_picture_pixels: int = 1 << 24
+    """Pixels of a picture that is to be projected; larger ones are refused before they are decoded."""
     max_concurrent_calls: int = 256
     """Calls that run at the same time; one more is answered with RESOURCE_EXHAUSTED."""
     max_sessions: int = 1_024

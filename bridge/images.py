@@ -1,4 +1,4 @@
-"""From a generator's floats to the image a caller asked for: rounding, size, row order, mip levels, file format."""
+"""From a generator's floats to the image a caller asked for: rounding, alpha, size, row order, mip levels, file format."""
 
 from __future__ import annotations
 
@@ -59,13 +59,30 @@ def check_spec(spec: asset_pb2.ImageSpec, native_px: int, field: str) -> ImageRe
 
 
 def quantise(images: npt.NDArray[np.float32]) -> Pixels:
-    """Turn float32[N, 3, H, W] in [-1, 1] into uint8[N, H, W, 3]: floor(clip(127.5 (x + 1) + 0.5, 0, 255))."""
+    """Turn float32[N, C, H, W] in [-1, 1] into uint8[N, H, W, C]: floor(clip(127.5 (x + 1) + 0.5, 0, 255)).
+
+    Four channels are RGBA with colours multiplied by alpha; they become straight alpha, (0, 0, 0, 0) where it rounds to 0.
+    """
+    if images.shape[1] == 4:
+        return _straight(images)
     scaled = np.clip((images + np.float32(1.0)) * np.float32(127.5) + np.float32(0.5), 0, 255)
     return np.ascontiguousarray(scaled.astype(np.uint8).transpose(0, 2, 3, 1))
 
 
+def _straight(images: npt.NDArray[np.float32]) -> Pixels:
+    count, _, height, width = images.shape
+    light = np.clip((images + np.float32(1.0)) * np.float32(0.5), 0, 1)
+    alpha = (light[:, 3:] * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+    colours = np.minimum(light[:, :3] / np.maximum(light[:, 3:], np.float32(1 / 512)), np.float32(1))
+    pixels = np.empty((count, height, width, 4), np.uint8)
+    pixels[..., :3] = (colours * np.float32(255) + np.float32(0.5)).transpose(0, 2, 3, 1)
+    pixels[..., 3] = alpha[:, 0]
+    pixels[pixels[..., 3] == 0] = 0
+    return pixels
+
+
 def encode(pixels: Pixels, request: ImageRequest) -> asset_pb2.Image:
-    """Turn one picture uint8[H, W, 3] (top row first) into the image message that was asked for."""
+    """Turn one picture uint8[H, W, C] (top row first, RGB or straight RGBA) into the image message that was asked for."""
     sized = resize(pixels, request.size_px)
     raw = request.format == asset_pb2.IMAGE_FORMAT_RGBA8
     data = _rgba_levels(sized, request) if raw else _file(sized, request.format)
@@ -80,7 +97,10 @@ def encode(pixels: Pixels, request: ImageRequest) -> asset_pb2.Image:
 
 
 def resize(pixels: npt.NDArray[Any], size_px: int) -> npt.NDArray[Any]:
-    """Scale a square picture uint8[H, H, C] by a power of two: up by repeating pixels, down by averaging them."""
+    """Scale a square picture uint8[H, H, C] by a power of two: up by repeating pixels, down by averaging them.
+
+    With four channels the colours are weighted with their alpha, which is averaging them multiplied by it.
+    """
     height = pixels.shape[0]
     if size_px == height:
         return pixels
@@ -88,25 +108,48 @@ def resize(pixels: npt.NDArray[Any], size_px: int) -> npt.NDArray[Any]:
         factor = size_px // height
         return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
     factor = height // size_px
-    blocks = pixels.reshape(size_px, factor, size_px, factor, -1).astype(np.uint32).sum(axis=(1, 3))
-    averages: Pixels = ((blocks + factor * factor // 2) // (factor * factor)).astype(np.uint8)
+    blocks = pixels.reshape(size_px, factor, size_px, factor, -1).astype(np.uint32)
+    if pixels.shape[2] == 4:
+        return _average_rgba(blocks)
+    averages: Pixels = ((blocks.sum(axis=(1, 3)) + factor * factor // 2) // (factor * factor)).astype(np.uint8)
+    return averages
+
+
+def _average_rgba(blocks: npt.NDArray[np.uint32]) -> Pixels:
+    """Average straight RGBA blocks [S, F, S, F, 4] to [S, S, 4]."""
+    area = blocks.shape[1] * blocks.shape[3]
+    alpha = blocks[..., 3:].sum(axis=(1, 3), dtype=np.uint64)
+    colours = (blocks[..., :3] * blocks[..., 3:]).sum(axis=(1, 3), dtype=np.uint64)
+    averages = np.empty((*alpha.shape[:2], 4), np.uint8)
+    averages[..., :3] = (colours + alpha // 2) // np.maximum(alpha, 1)
+    averages[..., 3:] = (alpha + area // 2) // area
+    averages[averages[..., 3] == 0] = 0
     return averages
 
 
 def _rgba_levels(pixels: Pixels, request: ImageRequest) -> bytes:
-    rgba = np.full((*pixels.shape[:2], 4), 255, np.uint8)
-    rgba[..., :3] = pixels
+    rgba = pixels
+    if pixels.shape[2] == 3:
+        rgba = np.full((*pixels.shape[:2], 4), 255, np.uint8)
+        rgba[..., :3] = pixels
     levels = [resize(rgba, request.size_px >> level) for level in range(request.mip_levels)]
     if request.row_origin == asset_pb2.ROW_ORIGIN_BOTTOM_LEFT:
         levels = [level[::-1] for level in levels]
     return b"".join(level.tobytes() for level in levels)
 
 
+def _on_white(pixels: Pixels) -> Pixels:
+    """Lay straight RGBA uint8[H, W, 4] on white: uint8[H, W, 3]."""
+    alpha = pixels[..., 3:].astype(np.uint32)
+    laid: Pixels = ((pixels[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return laid
+
+
 def _file(pixels: Pixels, image_format: asset_pb2.ImageFormat) -> bytes:
     stream = io.BytesIO()
-    picture = PillowImage.fromarray(pixels)
     if image_format == asset_pb2.IMAGE_FORMAT_JPEG:
+        picture = PillowImage.fromarray(_on_white(pixels) if pixels.shape[2] == 4 else pixels)
         picture.save(stream, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     else:
-        picture.save(stream, "PNG")
+        PillowImage.fromarray(pixels).save(stream, "PNG")
     return stream.getvalue()

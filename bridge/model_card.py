@@ -61,12 +61,17 @@ class GraphCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the model comes from: what a studio's lawyer and its ML engineer ask for."""
+    """Where the model comes from: what a studio's lawyer and its ML engineer ask for.
+
+    `datasheet` describes the training data: source, licence, attribution, count, and for each labelled attribute the share
+    of each of its values.
+    """
 
     dataset: str
     dataset_licence: str
     trainer: str
     seed: int
+    datasheet: dict[str, Any] = {}
     config: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
 

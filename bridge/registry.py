@@ -30,6 +30,7 @@ class Family(Protocol):
     MAX_BATCH: int
     THREADS: int
     GRAPHS: tuple[str, ...]
+    OPTIONAL_GRAPHS: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,9 @@ class Registry:
         if family is None:
             raise CardError(f'{path}: family is "{card.family}", this sidecar serves {list(self.families)}')
         graphs = tuple(graph.name for graph in card.graphs)
-        if graphs != family.GRAPHS:
-            raise CardError(f"{path}: graphs are {list(graphs)}, family {card.family} has {list(family.GRAPHS)}")
+        if graphs != (*family.GRAPHS, *(name for name in family.OPTIONAL_GRAPHS if name in graphs)):
+            expected = [*family.GRAPHS, *(f"{name} (optional)" for name in family.OPTIONAL_GRAPHS)]
+            raise CardError(f"{path}: graphs are {list(graphs)}, family {card.family} has {expected}")
         spec = _parse_spec(card, family, path)
         sessions = {graph.name: _session(folder, card, graph.name, family, options) for graph in card.graphs}
         limits = BatchLimits(options.max_batch or family.MAX_BATCH, options.max_wait_s, options.queue_capacity)

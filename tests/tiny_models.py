@@ -36,18 +36,22 @@ policy (float[batch,3] position, float[batch,7] noise, bool[batch,5] action_mask
 
 MAPPING = """
 <ir_version: 10, opset_import: ["": 20]>
-mapping (float[batch,4] z, float[batch,4] z_mix, float[batch] truncation, int64[batch] mix_layer) => (float[batch,2,4] w)
+mapping (float[batch,4] z, float[batch,4] z_mix, float[batch] truncation, int64[batch] mix_start, int64[batch] mix_end)
+  => (float[batch,2,4] w)
 {
   one = Constant <value_ints: ints = [1]> ()
   two = Constant <value_ints: ints = [1, 2]> ()
   layers = Constant <value_ints: ints = [0, 1]> ()
   own = Unsqueeze (z, one)
   other = Unsqueeze (z_mix, one)
-  from_layer = Unsqueeze (mix_layer, one)
-  is_own_2d = Less (layers, from_layer)
+  start = Unsqueeze (mix_start, one)
+  end = Unsqueeze (mix_end, one)
+  from_start = GreaterOrEqual (layers, start)
+  before_end = Less (layers, end)
+  is_other_2d = And (from_start, before_end)
   last = Constant <value_ints: ints = [2]> ()
-  is_own = Unsqueeze (is_own_2d, last)
-  styles = Where (is_own, own, other)
+  is_other = Unsqueeze (is_other_2d, last)
+  styles = Where (is_other, other, own)
   psi = Unsqueeze (truncation, two)
   w = Mul (styles, psi)
 }
@@ -67,6 +71,52 @@ synthesis (float[batch,2,4] w, float[batch,3] noise) => (float[batch,3,8,8] imag
 }
 """
 
+RGBA_SYNTHESIS = """
+<ir_version: 10, opset_import: ["": 20]>
+synthesis (float[batch,2,4] w, float[batch,3] noise) => (float[batch,4,8,8] image)
+{
+  flat = Flatten (w)
+  pixels = MatMul (flat, weights_image)
+  grain = MatMul (noise, weights_noise)
+  sum = Add (pixels, grain)
+  light = Sigmoid (sum)
+  shape = Constant <value_ints: ints = [0, 4, 8, 8]> ()
+  straight = Reshape (light, shape)
+  parts = Constant <value_ints: ints = [3, 1]> ()
+  colours, alpha = Split <axis: int = 1> (straight, parts)
+  dimmed = Mul (colours, alpha)
+  premultiplied = Concat <axis: int = 1> (dimmed, alpha)
+  two = Constant <value_float: float = 2.0> ()
+  one = Constant <value_float: float = 1.0> ()
+  doubled = Mul (premultiplied, two)
+  image = Sub (doubled, one)
+}
+"""
+
+CONTROL = """
+<ir_version: 10, opset_import: ["": 20]>
+control (float[batch,2,4] w_in, float[batch,2] controls) => (float[batch,2,4] w)
+{
+  moved = MatMul (controls, directions)
+  shape = Constant <value_ints: ints = [0, 2, 4]> ()
+  offset = Reshape (moved, shape)
+  w = Add (w_in, offset)
+}
+"""
+
+ENCODER = """
+<ir_version: 10, opset_import: ["": 20]>
+encoder (float[batch,4,8,8] image, float[batch,4,8,8] current, float[batch,2,4] w_in) => (float[batch,2,4] w)
+{
+  difference = Sub (image, current)
+  flat = Flatten (difference)
+  step = MatMul (flat, weights_encoder)
+  shape = Constant <value_ints: ints = [0, 2, 4]> ()
+  offset = Reshape (step, shape)
+  w = Add (w_in, offset)
+}
+"""
+
 NPC_SPEC: dict[str, Any] = {
     "observations": [{"name": "position", "shape": [3], "elements": ["x", "y", "z"], "units": "m"}],
     "actions": [
@@ -79,11 +129,23 @@ NPC_SPEC: dict[str, Any] = {
 }
 AVATAR_SPEC: dict[str, Any] = {
     "image_size": 8,
+    "image_channels": 3,
     "latent_size": 4,
     "num_layers": 2,
     "noise_size": 3,
     "default_truncation": 0.7,
-    "control_names": [],
+    "controls": [],
+    "attribution": [],
+    "projection_steps": 0,
+}
+PORTRAIT_SPEC: dict[str, Any] = AVATAR_SPEC | {
+    "image_channels": 4,
+    "controls": [
+        {"name": "glasses", "low": -1.0, "high": 1.0, "description": "glasses"},
+        {"name": "hair", "low": -2.0, "high": 0.5, "description": "long hair"},
+    ],
+    "attribution": ["Nobody, CC0 1.0"],
+    "projection_steps": 3,
 }
 
 
@@ -108,6 +170,39 @@ def write_avatar(models: Path, name: str = "face", version: int = 1) -> Path:
     }
     graphs = {"mapping": (MAPPING, {}), "synthesis": (SYNTHESIS, weights)}
     return write_bundle(models, name, version, "avatar", graphs, AVATAR_SPEC)
+
+
+def write_portrait(models: Path, name: str = "portrait", version: int = 1) -> Path:
+    """Write a generator of 8 px RGBA pictures with two controls and an encoder; return the bundle's folder."""
+    weights = portrait_weights(version)
+    graphs = {
+        "mapping": (MAPPING, {}),
+        "synthesis": (RGBA_SYNTHESIS, {name: weights[name] for name in ("weights_image", "weights_noise")}),
+        "control": (CONTROL, {"directions": weights["directions"]}),
+        "encoder": (ENCODER, {"weights_encoder": weights["weights_encoder"]}),
+    }
+    return write_bundle(models, name, version, "avatar", graphs, PORTRAIT_SPEC)
+
+
+def portrait_weights(version: int = 1) -> dict[str, np.ndarray]:
+    """Return the float32 weights of a portrait; the encoder's are a least-squares fit of styles to pictures."""
+    generator = np.random.default_rng(version)
+    weights = {
+        "weights_image": generator.normal(size=(8, 256)),
+        "weights_noise": generator.normal(size=(3, 256)) / 10,
+        "directions": generator.normal(size=(2, 8)) / 2,
+    }
+    styles = generator.normal(size=(200, 8)) / 2
+    pictures = portrait(weights, styles, np.zeros((200, 3))) - portrait(weights, np.zeros((1, 8)), np.zeros((1, 3)))
+    weights["weights_encoder"] = np.linalg.lstsq(pictures.reshape(200, 256), styles, rcond=None)[0]
+    return {name: value.astype(np.float32) for name, value in weights.items()}
+
+
+def portrait(weights: dict[str, np.ndarray], w: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Compute in float64 what the portrait's synthesis graph makes of w [N, 2, 4] or [N, 8] and noise [N, 3]."""
+    sums = w.reshape(len(w), 8) @ weights["weights_image"].astype(float) + noise @ weights["weights_noise"].astype(float)
+    light = 1 / (1 + np.exp(-sums.reshape(-1, 4, 8, 8)))
+    return np.concatenate([light[:, :3] * light[:, 3:], light[:, 3:]], axis=1) * 2 - 1
 
 
 def write_bundle(

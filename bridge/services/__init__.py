@@ -1,7 +1,8 @@
 """The gRPC services: `model` for the sidecar itself and one module for each family.
 
-A family's module has `Spec` (its section of the card), `GRAPHS`, `MAX_BATCH`, `THREADS`, `DESCRIPTOR` (the service in the
-contract) and `Service`, whose methods are the RPCs: `async` request → response, or an async generator of responses.
+A family's module has `Spec` (its section of the card), `GRAPHS` and `OPTIONAL_GRAPHS` (in the bundle's order), `MAX_BATCH`,
+`THREADS`, `DESCRIPTOR` (the service in the contract) and `Service`, whose methods are the RPCs: `async` request → response, or
+an async generator of responses.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bridge.config import Limits
 from bridge.errors import InvalidArgument, NotFound
 from bridge.game_sessions import GameSessions
@@ -27,8 +29,11 @@ class Service:
     async def GetModel(self, request: pb.GetModelRequest) -> pb.GetModelResponse:
         """Describe one bundle; version 0 is the latest that serves, or the latest refused one if none does."""
         entry = self._find(request.model)
-        graphs = [_graph(graph) for graph in entry.card.graphs] if isinstance(entry, ServedModel) else []
-        return pb.GetModelResponse(model=_model(entry), graphs=graphs, card_json=entry.card_json)
+        response = pb.GetModelResponse(model=_model(entry), card_json=entry.card_json)
+        if isinstance(entry, ServedModel):
+            response.graphs.extend(_graph(graph) for graph in entry.card.graphs)
+            response.controls.extend(_control(control) for control in getattr(entry.spec, "controls", ()))
+        return response
 
     def _find(self, selector: pb.ModelSelector) -> ServedModel | RefusedModel:
         if not selector.name:
@@ -73,6 +78,10 @@ def _graph(graph: GraphCard) -> pb.Graph:
         inputs=[_tensor(spec) for spec in graph.inputs],
         outputs=[_tensor(spec) for spec in graph.outputs],
     )
+
+
+def _control(control: Any) -> pb.Control:
+    return pb.Control(name=control.name, low=control.low, high=control.high, description=control.description)
 
 
 def _tensor(spec: TensorSpec) -> pb.TensorDescription:

@@ -22,6 +22,7 @@ from bridge.v1 import npc_service_pb2 as pb
 
 DESCRIPTOR = pb.DESCRIPTOR.services_by_name["NpcService"]
 GRAPHS = ("policy",)
+OPTIONAL_GRAPHS: tuple[str, ...] = ()
 MAX_BATCH = 4096
 THREADS = 1
 MAX_SESSION_ID = 128

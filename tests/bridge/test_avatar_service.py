@@ -36,26 +36,26 @@ def psi(value):
     return pb.Truncation(psi=value)
 
 
-def mixing(numbers, layer):
-    return pb.StyleMixing(seeds=numbers, layer=layer)
+def mixing(numbers, first, last=0):
+    return pb.StyleMixing(seeds=numbers, first_layer=first, last_layer=last)
 
 
-def expected(z, z_mix, layer, truncation, noise):
+def expected(z, z_mix, layers, truncation, noise):
     """Compute what the tiny generator makes, from its weights, in float64."""
     generator = np.random.default_rng(1)
     image = (generator.normal(size=(8, 192)) / 2).astype(np.float32).astype(np.float64)
     grain = (generator.normal(size=(3, 192)) / 10).astype(np.float32).astype(np.float64)
-    w = np.stack([z if layer > 0 else z_mix, z if layer > 1 else z_mix], axis=1) * truncation
+    w = np.stack([z_mix if layer in layers else z for layer in (0, 1)], axis=1) * truncation
     floats = np.tanh(w.reshape(len(z), 8) @ image + noise @ grain).reshape(-1, 3, 8, 8)
     return ((floats + 1) * 127.5).transpose(0, 2, 3, 1)
 
 
-@pytest.mark.parametrize("layer", [0, 1, 2])
-def test_a_picture_is_what_the_graphs_make_of_the_seeds(client, layer):
+@pytest.mark.parametrize(("first", "last"), [(0, 0), (0, 1), (1, 2), (1, 0), (0, 2), (2, 2), (1, 1)])
+def test_a_picture_is_what_the_graphs_make_of_the_seeds(client, first, last):
     numbers, others = [7, 0, 2**64 - 1], [8]
-    made = pictures(client, spec(numbers, truncation=psi(0.9), style_mixing=mixing(others, layer)))
+    made = pictures(client, spec(numbers, truncation=psi(0.9), style_mixing=mixing(others, first, last)))
     z, noise = seeds.latents(numbers, 4), seeds.avatar_noise(numbers, 3)
-    exact = expected(z, np.repeat(seeds.latents(others, 4), 3, axis=0), layer, 0.9, noise)
+    exact = expected(z, np.repeat(seeds.latents(others, 4), 3, axis=0), range(first, last or 2), 0.9, noise)
     assert np.abs(made[..., :3] - exact).max() < 0.51
 
 
@@ -143,14 +143,16 @@ HUGE = tensors.from_array(np.array([[0, 0, 0, 0], [np.inf, 0, 0, 0]], np.float32
 @pytest.mark.parametrize(
     ("asked", "field", "text"),
     [
-        (spec(), "spec.seeds", r"expected seeds or latents \[N, 4\]"),
+        (spec(), "spec.seeds", r"expected seeds, latents \[N, 4\] or styles \[N, 2, 4\]"),
         (spec([1, 2, 3], latents=LATENTS), "spec.seeds", "3 seeds with 2 latents, expected none or as many"),
         (spec(latents=NAN), "spec.latents", "row 1 holds NaN"),
         (spec(latents=HUGE), "spec.latents", "row 1 holds NaN or an infinity"),
         (spec([1], truncation=psi(-0.1)), "spec.truncation.psi", "expected 0 to 2"),
         (spec([1], truncation=psi(2.1)), "spec.truncation.psi", "expected 0 to 2"),
         (spec([1], truncation=psi(np.nan)), "spec.truncation.psi", "psi is nan"),
-        (spec([1], style_mixing=mixing([1], 3)), "spec.style_mixing.layer", "layer is 3, expected 0 to 2"),
+        (spec([1], style_mixing=mixing([1], 3)), "spec.style_mixing.first_layer", "is 3, expected 0 to 2"),
+        (spec([1], style_mixing=mixing([1], 2, 1)), "spec.style_mixing.first_layer", "is 2, expected 0 to 1"),
+        (spec([1], style_mixing=mixing([1], 0, 3)), "spec.style_mixing.last_layer", "is 3, expected 1 to 2, or 0"),
         (spec([1], style_mixing=mixing([], 1)), "spec.style_mixing.seeds", "0 seeds for 1 avatars"),
         (spec([1, 2], style_mixing=mixing([1, 2, 3], 1)), "spec.style_mixing.seeds", "expected 1 or 2"),
         (spec([1], image={"size_px": 12}), "spec.image.size_px", "expected a power of two"),

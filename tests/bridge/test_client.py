@@ -28,7 +28,11 @@ def test_a_call_to_nobody_is_unavailable():
 
 
 def test_models_and_cards_are_listed(client):
-    assert [(model.name, model.family) for model in client.models()] == [("face", "avatar"), ("guard", "npc")]
+    assert [(model.name, model.family) for model in client.models()] == [
+        ("face", "avatar"),
+        ("guard", "npc"),
+        ("portrait", "avatar"),
+    ]
     assert client.model("guard").model.version == 1
     assert '"family": "npc"' in client.model("guard", 1).card_json
 
@@ -61,7 +65,7 @@ def test_a_stream_may_be_left_early(client):
     stream = client.stream_avatars("face", pb.AvatarSpec(seeds=range(64), image=image))
     assert next(stream).seed == 0
     stream.close()
-    assert len(client.models()) == 2
+    assert len(client.models()) == 3
 
 
 def test_an_error_in_a_stream_is_an_error_of_the_client(client):

@@ -161,20 +161,45 @@ def test_a_card_that_contradicts_itself_is_refused(tmp_path, changed, message):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (spec(image_size=16), "graph outputs are"),
+        (spec(image_size=16), "outputs of graph synthesis are"),
         (spec(image_size=12), "image_size is 12, expected a power of two"),
-        (spec(latent_size=5), "graph inputs are"),
-        (spec(num_layers=3), "graph inputs are"),
+        (spec(latent_size=5), "inputs of graph mapping are"),
+        (spec(num_layers=3), "outputs of graph mapping are"),
         (spec(default_truncation=3.0), "default_truncation is 3.0"),
         (lambda d: d["graphs"][1].update(outputs=[]), "inputs or outputs"),
-        (lambda d: d["graphs"][1]["outputs"][0].update(name="picture"), "graph outputs are"),
-        (lambda d: d["graphs"][0]["inputs"][0].update(dtype="float16"), "graph inputs are"),
+        (lambda d: d["graphs"][1]["outputs"][0].update(name="picture"), "outputs of graph synthesis are"),
+        (lambda d: d["graphs"][0]["inputs"][0].update(dtype="float16"), "inputs of graph mapping are"),
+        (spec(image_channels=4), "outputs of graph synthesis are"),
+        (spec(image_channels=1), r"image_channels is 1, expected 3 \(RGB\) or 4 \(RGBA\)"),
+        (spec(projection_steps=9), "projection_steps is 9, expected 0 to 8"),
+        (spec(projection_steps=1), r"expected \['mapping', 'synthesis', 'encoder'\] for 0 controls and 1 projection steps"),
+        (spec(control_names=[]), "unknown field `control_names`"),
+        (lambda d: d["graphs"].reverse(), r"graphs are \['synthesis', 'mapping'\], family avatar has"),
         (lambda d: d["graphs"].pop(), r"graphs are \['mapping'\], family avatar has"),
     ],
 )
 def test_an_avatar_card_that_contradicts_itself_is_refused(tmp_path, changed, message):
     edit(tiny_models.write_avatar(tmp_path), changed)
     assert re.search(message, reason(tmp_path, "face"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (spec(controls=[]), r"expected \['mapping', 'synthesis', 'encoder'\] for 0 controls and 3 projection steps"),
+        (spec(projection_steps=0), r"expected \['mapping', 'synthesis', 'control'\] for 2 controls and 0 projection steps"),
+        (lambda d: d["spec"]["controls"].pop(), "inputs of graph control are"),
+        (lambda d: d["graphs"][3]["inputs"].pop(), "inputs of graph encoder are"),
+        (lambda d: d["graphs"][2].update(name="extra", file="extra.onnx"), r"'control \(optional\)', 'encoder \(optional\)'"),
+        (lambda d: d["graphs"].append(d["graphs"].pop(2)), r"graphs are \['mapping', 'synthesis', 'encoder', 'control'\]"),
+        (lambda d: d["spec"]["controls"][0].update(name="hair"), r"controls are \['hair', 'hair'\], expected different names"),
+        (lambda d: d["spec"]["controls"][0].update(low=0.1), 'control "glasses" goes from 0.1 to 1.0, expected a range with 0'),
+        (lambda d: d["spec"]["controls"][0].update(low=0, high=0), "goes from 0.0 to 0.0"),
+    ],
+)
+def test_an_avatar_card_with_other_controls_or_another_encoder_than_its_graphs_is_refused(tmp_path, changed, message):
+    edit(tiny_models.write_portrait(tmp_path), changed)
+    assert re.search(message, reason(tmp_path, "portrait"))
 
 
 def test_a_card_nested_beyond_measure_is_refused(tmp_path):

@@ -91,7 +91,7 @@ def test_health_is_not_serving_before_the_models_are_warm_and_calls_say_so(tiny_
         assert (answer.code, answer.retries) == ("UNAVAILABLE", [1.0])
         gate.set()
         assert next(watch).status == SERVING
-        assert len(client.models()) == 2
+        assert len(client.models()) == 3
         watch.cancel()
         done.set()
         running.result(60)

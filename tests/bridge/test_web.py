@@ -103,7 +103,7 @@ def test_a_json_error_has_code_message_and_details(http):
     assert answer.status_code == 404
     error = connect_error(answer.content)
     assert (error.code, error.fields, error.reasons) == ("NOT_FOUND", ["model.name"], ["NOT_FOUND"])
-    assert error.text == "model.name: there is no model \"toon\", there are ['face', 'guard']"
+    assert error.text == "model.name: there is no model \"toon\", there are ['face', 'guard', 'portrait']"
 
 
 @pytest.mark.parametrize(
@@ -248,8 +248,8 @@ def test_a_peer_that_speaks_no_http_or_leaves_disturbs_nobody(sidecar, http, dat
 
 
 def test_every_method_of_every_service_is_on_the_web_port(sidecar, client, http):
-    assert len(client.models()) == 2
-    assert len(post_json(http, MODELS, {}).json()["models"]) == 2
+    assert len(client.models()) == 3
+    assert len(post_json(http, MODELS, {}).json()["models"]) == 3
     card = post_json(http, "/bridge.v1.ModelService/GetModel", {"model": {"name": "guard"}})
     assert json.loads(card.json()["cardJson"])["family"] == "npc"
     ended = post_json(http, "/bridge.v1.NpcService/EndSession", {"sessionId": "none"})
@@ -272,4 +272,4 @@ def test_without_a_web_port_there_is_none(tiny_folder):
     with sidecar_in_thread(tiny_folder, web_port=-1) as sidecar:
         assert json.loads(sidecar.ready_line())["web"] == ""
         with Client(f"127.0.0.1:{sidecar.port}") as client:
-            assert len(client.models()) == 2
+            assert len(client.models()) == 3
