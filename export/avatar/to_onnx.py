@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bridge.model_card import TensorSpec
-from export.avatar.layers import EqualLinear, ModulatedConv, fold_filter
+from export.avatar.layers import EqualLinear, ModulatedConv, blur, fold_box
 from export.avatar.model import Generator, Mapping, ModelConfig, Synthesis
 from export.avatar.sample import DEFAULT_TRUNCATION, MAX_TRUNCATION
 from export.avatar.trained import Trained
@@ -29,23 +29,24 @@ class BakedConv(nn.Module):
     def __init__(self, conv: ModulatedConv) -> None:
         super().__init__()
         weight = conv.weight.detach() * conv.gain
-        self.up = conv.up is not None
+        self.up = conv.up
         self.demodulate = conv.demodulate
         self.style = bake(conv.style)
         self.kernel: Tensor
         self.energy: Tensor
-        kernel = weight if conv.up is None else fold_filter(weight * 4.0, conv.up).transpose(0, 1).contiguous()
-        self.register_buffer("kernel", kernel)
+        folded = fold_box(weight * 4.0) if conv.up == "nearest" else weight
+        self.register_buffer("kernel", folded.transpose(0, 1).contiguous() if conv.up else folded)
         self.register_buffer("energy", weight.square().sum(dim=(2, 3)))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         style = self.style(w)
         x = x * style[:, :, None, None]
-        size = self.kernel.shape[-1]
-        if self.up:
-            y = F.conv_transpose2d(x, self.kernel, stride=2, padding=size // 2 - 1)
+        if self.up == "nearest":
+            y = F.conv_transpose2d(x, self.kernel, stride=2, padding=1)
+        elif self.up == "linear":
+            y = blur(F.conv_transpose2d(x, self.kernel, stride=2), gain=4.0, padding=1)
         else:
-            y = F.conv2d(x, self.kernel, padding=size // 2)
+            y = F.conv2d(x, self.kernel, padding=self.kernel.shape[-1] // 2)
         if self.demodulate:
             y = y * torch.rsqrt(F.linear(style.square(), self.energy) + 1e-8)[:, :, None, None]
         return y

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from export.avatar.layers import FIR, EqualConv, EqualLinear, ModulatedConv, Resample, downsample, fold_filter, upsample
+from export.avatar.layers import FIR, EqualConv, EqualLinear, ModulatedConv, Resample, downsample, fold_box, upsample
 
 SIZES = st.integers(1, 5)
 
@@ -133,11 +133,11 @@ def test_a_halving_convolution_equals_convolution_then_filter(resample: Resample
     torch.testing.assert_close(conv(x)[:, :, inside, inside], papers_downsample(full, resample)[:, :, inside, inside])
 
 
-def test_folding_a_filter_keeps_the_sum_of_the_kernel() -> None:
+def test_folding_the_box_filter_is_a_convolution_of_both_kernels() -> None:
     weight = double_noise(0, 4, 3, 3, 3)
-    for resample in FIR:
-        folded = fold_filter(weight, resample)
-        torch.testing.assert_close(folded.sum(dim=(2, 3)), weight.sum(dim=(2, 3)))
+    box = torch.full((1, 1, 2, 2), 0.25, dtype=torch.float64)
+    expected = functional.conv2d(weight.reshape(12, 1, 3, 3), box, padding=1).reshape(4, 3, 4, 4)
+    torch.testing.assert_close(fold_box(weight), expected, rtol=0.0, atol=1e-15)
 
 
 @given(multiplier=st.sampled_from([1.0, 0.1, 0.01]))
