@@ -54,6 +54,7 @@ def train(config: TrainConfig) -> Path:
     if len(dataset.images) < config.batch:
         raise ValueError(f"{dataset.name} has {len(dataset.images)} pictures; a batch takes {config.batch}")
     trainer = Trainer(config, dataset.images)
+    trainer.datasheet = dataset.datasheet.to_json()
     path = config.folder / CHECKPOINT
     if config.resume:
         trainer.restore(checkpoint.load(path, KIND))

@@ -44,6 +44,7 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self.metrics: dict[str, float] = {}
+        self.datasheet: dict[str, Any] = {}
         self._epoch: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
     @property
@@ -55,6 +56,7 @@ class Trainer:
         """What a checkpoint holds: enough to go on bit for bit."""
         return {
             "config": self.config.to_json(),
+            "datasheet": self.datasheet,
             "step": self.step,
             "seconds": self.seconds,
             "metrics": self.metrics,
