@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,7 +16,7 @@ import numpy as np
 import skia
 from dicebear import Avatar, Style
 
-RENDERER = "rgba-1"
+RENDERER = "rgba-2"
 """Changes whenever `rasterise` or `draw` gives other pictures or labels for the same seed."""
 PACKAGES = ("dicebear-core", "dicebear-styles", "skia-python")
 
@@ -24,6 +25,10 @@ _LICENCES = {
     "CC BY 4.0": ("CC-BY-4.0", "https://creativecommons.org/licenses/by/4.0/"),
 }
 _XLINK = 'xmlns:xlink="http://www.w3.org/1999/xlink" '
+_ALPHA_MASK = re.compile(r"<mask\b[^>]*mask-type:\s*alpha[^>]*>.*?</mask>", re.DOTALL)
+_FREE_MASK = re.compile(r"<mask(?![^>]*maskUnits)")
+_EVERYWHERE = 'maskUnits="userSpaceOnUse" x="-9999" y="-9999" width="19998" height="19998"'
+_PAINT = re.compile(r'\b(fill|stroke)="(?!none")[^"]*"')
 _GEOMETRY = ("Rotate", "TranslateX", "TranslateY", "Scale", "Fill")
 _CONSTANT = ("scale", "flip", "rotate", "translateX", "translateY", "borderRadius", "idRandomization", "animationVariant")
 
@@ -137,9 +142,7 @@ def draw(style: Style, seed: str, size: int) -> tuple[np.ndarray, dict[str, str]
 
 def rasterise(svg: str, size: int) -> np.ndarray:
     """Renders an SVG document on a transparent ground: uint8 [4, size, size], colours multiplied by alpha."""
-    # Skia's SVG module knows only the SVG 1.1 spelling of references.
-    text = svg.replace("<svg ", f"<svg {_XLINK}", 1).replace(' href="#', ' xlink:href="#')
-    document = skia.SVGDOM.MakeFromStream(skia.MemoryStream(text.encode("utf-8"), True))
+    document = skia.SVGDOM.MakeFromStream(skia.MemoryStream(_for_skia(svg).encode("utf-8"), True))
     document.setContainerSize(skia.Size(size, size))
     surface = skia.Surface(size, size)
     canvas = surface.getCanvas()
@@ -147,6 +150,17 @@ def rasterise(svg: str, size: int) -> np.ndarray:
     document.render(canvas)
     rgba = surface.toarray(alphaType=skia.kPremul_AlphaType, colorType=skia.kRGBA_8888_ColorType)
     return np.ascontiguousarray(rgba.transpose(2, 0, 1))
+
+
+def _for_skia(svg: str) -> str:
+    """Rewrites what Skia's SVG module does not know: unprefixed references, and two things about masks.
+
+    It takes every mask by luminance, so that the paint of masks by alpha is made white, whose luminance is its alpha.
+    It finds no bounding box for ellipses, so that masks without a region of their own get one around everything.
+    """
+    text = svg.replace("<svg ", f"<svg {_XLINK}", 1).replace(' href="#', ' xlink:href="#')
+    text = _ALPHA_MASK.sub(lambda mask: _PAINT.sub(r'\1="#fff"', mask.group()), text)
+    return _FREE_MASK.sub(f"<mask {_EVERYWHERE}", text)
 
 
 def labels_of(options: dict[str, object]) -> dict[str, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from dicebear import Avatar
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -63,6 +65,32 @@ def test_references_are_drawn() -> None:
         '<use href="#a"/></svg>'
     )
     assert dicebear_faces.rasterise(svg, 4)[:, 1, 1].tolist() == [0, 255, 0, 255]
+
+
+MASK = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8" fill="none"><mask id="a" style="mask-type:{kind}">'
+    '<ellipse cx="4" cy="4" rx="2" ry="2" fill="#611519"/></mask>'
+    '<g mask="url(#a)"><ellipse cx="4" cy="4" rx="4" ry="4" fill="#0000ff"/></g></svg>'
+)
+
+
+def test_masks_by_alpha_and_by_luminance_are_told_apart() -> None:
+    alpha = dicebear_faces.rasterise(MASK.format(kind="alpha"), 8)
+    assert alpha[:, 4, 4].tolist() == [0, 0, 255, 255]
+    assert alpha[3, 0, 4] == 0
+    luminance = dicebear_faces.rasterise(MASK.format(kind="luminance"), 8)
+    assert 0 < luminance[3, 4, 4] < 64
+
+
+def test_every_mouth_of_a_toon_head_is_drawn() -> None:
+    style = dicebear_faces.load_style("toon-head")
+    options = {"seed": "1-3", "backgroundColor": [], "beardProbability": 0}
+    mouths = {}
+    for mouth in dicebear_faces.definition_of("toon-head")["components"]["mouth"]["variants"]:
+        svg = Avatar(style, options | {"mouthVariant": [mouth]}).to_json()["svg"]
+        mouths[mouth] = dicebear_faces.rasterise(svg, 256).astype(int)
+    for first, second in itertools.combinations(mouths, 2):
+        assert (np.abs(mouths[first] - mouths[second]).max(axis=0) > 32).sum() > 30, (first, second)
 
 
 def test_faces_off_the_pixel_grid_are_left_out_and_counted(tmp_path: Path) -> None:
