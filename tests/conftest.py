@@ -89,7 +89,7 @@ def sidecar_in_thread(models: Path, **settings: Any) -> Iterator[Sidecar]:
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with tiny hand-written bundles: the avatar "face" (RGB) and "portrait" (all there is), the npc "guard"."""
+    """A models folder with tiny bundles: the avatars "face" (RGB) and "portrait" (all there is), the npc "guard"."""
     models = tmp_path_factory.mktemp("models")
     tiny_models.write_avatar(models)
     tiny_models.write_portrait(models)
