@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +11,10 @@ from typing import Annotated, Any
 
 import tyro
 
-from export.avatar import data
 from export.avatar.config import TrainConfig
-from export.avatar.metrics import sliced_wasserstein
-from export.avatar.sample import DEFAULT_TRUNCATION, generate
+from export.avatar.evaluate import EvaluateConfig, load_pictures
+from export.avatar.pictures import over, straight
+from export.avatar.sample import DEFAULT_TRUNCATION, draw, generate
 from export.avatar.to_onnx import export_avatar
 from export.avatar.train import train
 from export.avatar.trained import DEFAULT_NAME, DEFAULTS, Trained, load_default, open_trained, parameter_count, write_default
@@ -26,7 +27,7 @@ Source = Annotated[str, tyro.conf.arg(name="from")]
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """Draws the pictures of some seeds, the same that the sidecar gives, as one PNG grid."""
+    """Draws the pictures of some seeds, the same that the sidecar gives, as one PNG grid with straight alpha."""
 
     seed: tuple[int, ...] = (0,)
     """One seed or several."""
@@ -49,7 +50,7 @@ class SampleConfig:
             given = f"count {self.count}, columns {self.columns}, enlarge {self.enlarge}"
             raise ValueError(f"no grid with {given}; columns and enlarge must be above 0, count not below")
         seeds = range(self.seed[0], self.seed[0] + self.count) if self.count else self.seed
-        images = generate(open_trained(self.source).generator, seeds, self.truncation)
+        images = straight(draw(open_trained(self.source).generator, seeds, self.truncation))
         self.out.parent.mkdir(parents=True, exist_ok=True)
         save_picture(picture_grid(images, min(self.columns, len(images))), self.out, enlarge=self.enlarge)
         print(self.out)
@@ -85,33 +86,29 @@ class DefaultConfig:
     """Folder to write to."""
     cache: Path = Path("data/avatar")
     """Folder of prepared pictures: the built-in faces to measure against."""
-    compare: int = 4096
-    """How many generated pictures to compare with as many of the data."""
+    compare: int = 5000
+    """How many generated pictures to compare with as many of the data; 0 keeps the metrics of the run."""
 
     def run(self) -> None:
-        """Writes <name>.safetensors, <name>.json and <name>.png, and prints their sizes."""
+        """Writes <name>.safetensors, <name>.json, <name>.png and <name>-neighbours.png, and prints their sizes."""
         trained = open_trained(self.source)
-        if trained.record["config"]["source"] != "folder":
+        if self.compare:
             trained.record["metrics"] = self.measure(trained)
         path = write_default(trained, self.name, self.folder)
-        images = generate(load_default(self.name, self.folder).generator, range(64))
-        save_picture(picture_grid(images, 8), self.folder / f"{self.name}.png", enlarge=4)
+        images = over(generate(load_default(self.name, self.folder).generator, range(64)))
+        save_picture(picture_grid(images, 8), self.folder / f"{self.name}.png", enlarge=max(1, 128 // images.shape[2]))
         for part in ("generator", "discriminator"):
             print(f"{part}: {parameter_count(getattr(trained, part))} parameters")
         print(f"{path}: {path.stat().st_size} bytes; {trained.record['metrics']}")
 
-    def measure(self, trained: Trained) -> dict[str, float]:
-        """The distance of untruncated pictures to the data, beside that of two halves of the data."""
-        config = trained.record["config"]
-        size, count = config["model"]["image_size"], config["faces"]
-        faces = data.load(config["source"], "", "", size=size, count=count, seed=config["seed"], cache=self.cache).images
-        half = min(self.compare, len(faces) // 2)
-        fake = generate(trained.generator, range(half), truncation=1.0)
-        return {
-            "sliced_wasserstein": round(sliced_wasserstein(faces[:half], fake), 2),
-            "sliced_wasserstein_of_the_data": round(sliced_wasserstein(faces[:half], faces[half : 2 * half]), 2),
-            "compared_pictures": half,
-        }
+    def measure(self, trained: Trained) -> dict[str, Any]:
+        """The report of `python -m export avatar evaluate`, whose sheet of neighbours becomes <name>-neighbours.png."""
+        out = Path("out/evaluation") / self.name
+        config = EvaluateConfig(source=self.source, count=self.compare, cache=self.cache, out=out)
+        report = config.evaluate(trained, load_pictures(config, trained.record["config"]))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(out / "neighbours.png", self.folder / f"{self.name}-neighbours.png")
+        return report
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -119,6 +116,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "sample": SampleConfig,
     "onnx": OnnxConfig,
     "default": DefaultConfig,
+    "evaluate": EvaluateConfig,
 }
 
 

@@ -9,21 +9,20 @@ import torch
 
 from bridge import seeds as draws
 from export.avatar.model import Generator
+from export.avatar.pictures import to_uint8
 
 DEFAULT_TRUNCATION = 0.7
 MAX_TRUNCATION = 2.0
 
 
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Rounds pictures from [-1, 1] to uint8: floor(clamp((x + 1) * 127.5 + 0.5, 0, 255))."""
-    return np.floor(np.clip((images + 1.0) * 127.5 + 0.5, 0.0, 255.0)).astype(np.uint8)
+def generate(generator: Generator, seeds: Sequence[int], truncation: float = DEFAULT_TRUNCATION, batch: int = 16) -> np.ndarray:
+    """Draws one picture for each seed: uint8 [N, image_channels, H, W], RGBA premultiplied."""
+    return to_uint8(draw(generator, seeds, truncation, batch))
 
 
 @torch.no_grad()
-def generate(generator: Generator, seeds: Sequence[int], truncation: float = DEFAULT_TRUNCATION, batch: int = 16) -> np.ndarray:
-    """Draws one picture for each seed: uint8 [N, image_channels, H, W], RGBA premultiplied.
-
-    Latents and noise come from `bridge.seeds`.
+def draw(generator: Generator, seeds: Sequence[int], truncation: float = DEFAULT_TRUNCATION, batch: int = 16) -> np.ndarray:
+    """Draws one picture for each seed: float32 [N, image_channels, H, W], about -1 to 1. The draws are those of `bridge.seeds`.
 
     Raises ValueError for a seed or a truncation out of range.
     """
@@ -42,4 +41,4 @@ def generate(generator: Generator, seeds: Sequence[int], truncation: float = DEF
         level = torch.full((len(part),), truncation, device=device)
         unmixed = torch.zeros(len(part), dtype=torch.int64, device=device)
         pictures.append(generator(z, z, level, unmixed, unmixed, noise).cpu().numpy())
-    return to_uint8(np.concatenate(pictures))
+    return np.concatenate(pictures)

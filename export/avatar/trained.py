@@ -15,8 +15,8 @@ from torch import nn
 
 from bridge.model_card import Provenance
 from export import checkpoint
-from export.avatar import data
 from export.avatar.config import SESSION_FIELDS, TrainConfig
+from export.avatar.datasheet import Datasheet
 from export.avatar.model import Discriminator, Generator, ModelConfig
 
 TRAINER = "export.avatar StyleGAN2"
@@ -36,12 +36,18 @@ class Trained:
     record: dict[str, Any]
 
     @property
+    def datasheet(self) -> Datasheet:
+        """What the networks were trained on, and on which terms."""
+        return Datasheet.from_json(self.record["datasheet"])
+
+    @property
     def provenance(self) -> Provenance:
         """The part of the record that a model card carries."""
         config = self.record["config"]
         return Provenance(
-            dataset=self.record["dataset"],
-            dataset_licence=self.record["licence"],
+            dataset=self.datasheet.source,
+            dataset_licence=self.datasheet.licence,
+            datasheet=self.record["datasheet"],
             trainer=TRAINER,
             seed=config["seed"],
             config=config,
@@ -79,10 +85,8 @@ def load_checkpoint(path: Path) -> Trained:
     """Loads the averaged generator and the discriminator of a training checkpoint."""
     state = checkpoint.load(path, "avatar")
     config = json.loads(json.dumps(state["config"]))
-    dataset, licence = data.describe(config["source"], config["path"], config["licence"])
     record = {
-        "dataset": dataset,
-        "licence": licence,
+        "datasheet": state["datasheet"],
         "pictures_seen": state["step"] * config["batch"],
         "hours": round(state["seconds"] / 3600, 3),
         "command": training_command(config),
@@ -95,7 +99,13 @@ def load_checkpoint(path: Path) -> Trained:
 
 
 def write_default(trained: Trained, name: str, folder: Path = DEFAULTS) -> Path:
-    """Writes `<name>.safetensors` with both networks as float16 and `<name>.json` with the record."""
+    """Writes `<name>.safetensors` with both networks as float16 and `<name>.json` with the record.
+
+    Raises ValueError when the terms of the data do not let a model be passed on, or a weight does not fit into float16.
+    """
+    if not trained.datasheet.redistributable:
+        sheet = trained.datasheet
+        raise ValueError(f"{sheet.source} has the licence {sheet.licence}, which is not known to let a model be passed on")
     folder.mkdir(parents=True, exist_ok=True)
     parts: dict[str, nn.Module] = {"generator": trained.generator, "discriminator": trained.discriminator}
     weights = {f"{part}.{key}": value for part, network in parts.items() for key, value in network.state_dict().items()}
