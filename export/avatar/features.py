@@ -73,7 +73,8 @@ def _convolution(file: h5py.File, name: str, inputs: int, outputs: int) -> nn.Co
     kernel, bias = (np.asarray(file[f"{name}/vars/{index}"]) for index in (0, 1))
     if kernel.shape != (3, 3, inputs, outputs) or bias.shape != (outputs,):
         raise ValueError(f'"{name}" has shapes {kernel.shape} and {bias.shape}, not {(3, 3, inputs, outputs)} and {(outputs,)}')
-    conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+    # An initialisation would draw from PyTorch's random state, which training runs keep to go on exactly.
+    conv = nn.utils.skip_init(nn.Conv2d, inputs, outputs, 3, padding=1)
     conv.load_state_dict({"weight": torch.from_numpy(kernel).permute(3, 2, 0, 1), "bias": torch.from_numpy(bias)})
     return conv
 
@@ -122,20 +123,20 @@ def weights_path() -> Path:
 
 
 @functools.cache
-def vgg16() -> VGG16:
-    """The network on the CPU, read once (59 MB)."""
-    return VGG16(weights_path())
+def vgg16(device: str = "cpu") -> VGG16:
+    """The network on a PyTorch device, read once (59 MB)."""
+    return VGG16(weights_path()).to(device)
 
 
 @torch.inference_mode()
-def extract(images: np.ndarray, *, batch: int = 16, progress: str = "") -> np.ndarray:
+def extract(images: np.ndarray, *, batch: int = 16, device: str = "cpu", progress: str = "") -> np.ndarray:
     """Returns the features float32 [N, 512] of pictures uint8 [N, 3 or 4, H, W]; progress names a bar, "" shows none."""
-    network = vgg16()
+    network = vgg16(device)
     features = np.empty((len(images), WIDTH), np.float32)
     with tqdm(total=len(images), desc=progress, unit="picture", disable=not progress, leave=False) as bar:
         for start in range(0, len(images), batch):
             part = torch.from_numpy(composite(images[start : start + batch]))
-            features[start : start + batch] = network(part.float()).numpy()
+            features[start : start + batch] = network(part.to(device).float()).cpu().numpy()
             bar.update(len(part))
     return features
 
