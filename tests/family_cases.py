@@ -1,4 +1,4 @@
-"""What the compliance rules need to know of each family: adding a family means adding one entry to `CASES`."""
+"""What the compliance rules need to know of each call: a new family adds a writer, and an entry to `CASES` a call."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tiny_models
 from google.protobuf.message import Message
+from wire import Answer, Wire
 
 from bridge import tensors
 from bridge.services import FAMILIES
@@ -20,14 +21,13 @@ from bridge.v1.model_service_pb2 import ModelSelector
 
 @dataclass(frozen=True)
 class Case:
-    """What the rules need to know of a family."""
+    """What the rules need to know of a call."""
 
+    family: str
     method: str
     answer: type[Message]
-    write: Callable[[Path, str, int], Path]
-    """Writes a bundle of the family."""
     request: Callable[[int, int], Any]
-    """A good request with rows and a seed for the model called as the family: equal arguments, equal requests."""
+    """A good request with rows (or the fewest it can have) and a seed, for the model called as the family."""
     selector: str
     """Path of the ModelSelector in a request, and of ServedBy in an answer."""
     rows: str
@@ -36,6 +36,22 @@ class Case:
     """Paths of the tensors of a request."""
     numbers: Callable[[Any], np.ndarray]
     """The numbers of an answer that equal requests agree on within 1e-4 of their scale."""
+    stream: bool = False
+    """Whether the answers are a stream of messages with an `avatar` each."""
+
+    def call(self, wire: Wire, request: Any, timeout_s: float | None = None) -> Answer:
+        """Send a request, a message or bytes; the messages of a stream are joined to one GenerateAvatarsResponse."""
+        data = request if isinstance(request, bytes) else request.SerializeToString()
+        answer = wire.call(self.method, data, stream=self.stream, timeout_s=timeout_s)
+        if self.stream and answer.code == "OK":
+            parts = [self.answer.FromString(message) for message in answer.messages]
+            whole = avatar_service_pb2.GenerateAvatarsResponse(model=parts[0].model, avatars=[part.avatar for part in parts])
+            answer.messages = [whole.SerializeToString()]
+        return answer
+
+    def read(self, message: bytes) -> Any:
+        """Parse what `call` returned."""
+        return (avatar_service_pb2.GenerateAvatarsResponse if self.stream else self.answer).FromString(message)
 
 
 def normals(rows: int, width: int, seed: int) -> np.ndarray:
@@ -48,7 +64,8 @@ def avatar_request(rows: int, seed: int) -> Any:
         seeds=[seed] * rows,
         latents=tensors.from_array(latents),
         truncation=avatar_service_pb2.Truncation(psi=0.8),
-        style_mixing=avatar_service_pb2.StyleMixing(seeds=[seed], layer=1),
+        style_mixing=avatar_service_pb2.StyleMixing(seeds=[seed], first_layer=1),
+        controls={"glasses": 0.5, "hair": -1.5},
         image=asset_pb2.ImageSpec(format=asset_pb2.IMAGE_FORMAT_RGBA8),
     )
     return avatar_service_pb2.GenerateAvatarsRequest(model=ModelSelector(name="avatar"), spec=spec)
@@ -57,6 +74,46 @@ def avatar_request(rows: int, seed: int) -> Any:
 def avatar_numbers(answer: Any) -> np.ndarray:
     pictures = [np.frombuffer(avatar.image.data, np.uint8) for avatar in answer.avatars]
     return np.array(pictures, np.float64) * 1e-4 / 2  # a value on the edge of two bytes may fall to either side
+
+
+def styles_request(rows: int, seed: int) -> Any:
+    request = avatar_request(rows, seed)
+    styles = normals(rows, 8, seed).reshape(rows, 2, 4)
+    request.spec.ClearField("latents")
+    request.spec.styles.CopyFrom(tensors.from_array(styles))
+    request.spec.return_styles = True
+    return request
+
+
+def morph_request(rows: int, seed: int) -> Any:
+    keys = max(rows, 2) if rows else 0
+    return avatar_service_pb2.MorphAvatarRequest(
+        model=ModelSelector(name="avatar"),
+        spec=avatar_request(keys, seed).spec,
+        seconds_per_key=0.2,
+        loop=True,
+        pacing=avatar_service_pb2.PACING_UNPACED,
+    )
+
+
+def project_request(rows: int, seed: int) -> Any:
+    """Project a picture of so many rows of pixels, at least 8; none of no rows, and only the head of one too large."""
+    height = max(rows, 8) if rows else 0
+    pixels = np.random.default_rng(seed).integers(0, 256, 4 * 32 * (height if rows < 1000 else 0), np.uint8)
+    image = asset_pb2.Image(format=asset_pb2.IMAGE_FORMAT_RGBA8, width_px=32, height_px=height, data=pixels.tobytes())
+    return avatar_service_pb2.ProjectAvatarRequest(
+        model=ModelSelector(name="avatar"),
+        pixels=image,
+        seed=seed,
+        controls={"glasses": 0.5},
+        image=asset_pb2.ImageSpec(format=asset_pb2.IMAGE_FORMAT_RGBA8),
+    )
+
+
+def project_numbers(answer: Any) -> np.ndarray:
+    picture = avatar_numbers(avatar_service_pb2.GenerateAvatarsResponse(avatars=[answer.avatar]))
+    styles = tensors.to_array(answer.avatar.styles, "styles")
+    return np.concatenate([picture.ravel(), styles.ravel() / 10, [answer.pixel_distance]])
 
 
 def npc_request(rows: int, seed: int) -> Any:
@@ -80,21 +137,55 @@ def npc_numbers(answer: Any) -> np.ndarray:
     return np.concatenate([array.astype(np.float64) for array in arrays], axis=1)
 
 
+WRITERS = {"avatar": tiny_models.write_portrait, "npc": tiny_models.write_npc}
+
 CASES = {
-    "avatar": Case(
+    "GenerateAvatars": Case(
+        family="avatar",
         method="bridge.v1.AvatarService/GenerateAvatars",
         answer=avatar_service_pb2.GenerateAvatarsResponse,
-        write=tiny_models.write_avatar,
         request=avatar_request,
         selector="model",
         rows="spec.latents",
         tensors=("spec.latents",),
         numbers=avatar_numbers,
     ),
-    "npc": Case(
+    "StreamAvatars": Case(
+        family="avatar",
+        method="bridge.v1.AvatarService/StreamAvatars",
+        answer=avatar_service_pb2.StreamAvatarsResponse,
+        request=styles_request,
+        selector="model",
+        rows="spec.styles",
+        tensors=("spec.styles",),
+        numbers=avatar_numbers,
+        stream=True,
+    ),
+    "MorphAvatar": Case(
+        family="avatar",
+        method="bridge.v1.AvatarService/MorphAvatar",
+        answer=avatar_service_pb2.MorphAvatarResponse,
+        request=morph_request,
+        selector="model",
+        rows="spec.latents",
+        tensors=("spec.latents",),
+        numbers=avatar_numbers,
+        stream=True,
+    ),
+    "ProjectAvatar": Case(
+        family="avatar",
+        method="bridge.v1.AvatarService/ProjectAvatar",
+        answer=avatar_service_pb2.ProjectAvatarResponse,
+        request=project_request,
+        selector="model",
+        rows="pixels",
+        tensors=(),
+        numbers=project_numbers,
+    ),
+    "ChooseActions": Case(
+        family="npc",
         method="bridge.v1.NpcService/ChooseActions",
         answer=npc_service_pb2.ChooseActionsResponse,
-        write=tiny_models.write_npc,
         request=npc_request,
         selector="groups[0].model",
         rows="groups",
@@ -117,12 +208,12 @@ def write_models(models: Path) -> None:
     """Write for each family a good bundle in two versions, called as the family, and a damaged one, "<family>-broken"."""
     for family in FAMILIES:
         for version in (1, 2):
-            CASES[family].write(models, family, version)
-        graph = next(CASES[family].write(models, f"{family}-broken", 1).glob("*.onnx"))
+            WRITERS[family](models, family, version)
+        graph = next(WRITERS[family](models, f"{family}-broken", 1).glob("*.onnx"))
         graph.write_bytes(graph.read_bytes()[:-7])
 
 
 def same(case: Case, expected: bytes, answer: bytes) -> None:
     """Assert that two answers are equal within the parity tolerance."""
-    one, two = case.answer.FromString(expected), case.answer.FromString(answer)
+    one, two = case.read(expected), case.read(answer)
     np.testing.assert_allclose(case.numbers(one), case.numbers(two), rtol=0, atol=1e-4)

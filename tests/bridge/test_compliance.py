@@ -1,4 +1,4 @@
-"""The rules of every family's main call, stated once; adding a family means adding one entry to `family_cases.CASES`.
+"""The rules of every family's calls, stated once; adding a call means adding one entry to `family_cases.CASES`.
 
 Each rule holds over gRPC, gRPC-Web and Connect alike: bad input gets its own error with the path of the field, the sidecar
 goes on, and nothing else is disturbed.
@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 from wire import PROTOCOLS, open_wire
 
 from bridge import tensors
-from bridge.services import FAMILIES
+from bridge.services import FAMILIES, family_modules
 from bridge.v1 import tensor_pb2
 from bridge.v1.model_service_pb2 import ModelSelector
 
 MILLION = 1_000_000
+WITH_TENSORS = [name for name, case in CASES.items() if case.tensors]
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +43,16 @@ def live(models: Path):
         yield sidecar
 
 
-@pytest.fixture(params=FAMILIES)
-def family(request: pytest.FixtureRequest) -> str:
-    """Each family."""
-    return request.param
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    """What the rules need to know of each call."""
+    return CASES[request.param]
 
 
 @pytest.fixture
-def case(family: str) -> Case:
-    """What the rules need to know of the family."""
-    return CASES[family]
+def family(case: Case) -> str:
+    """The family of the call."""
+    return case.family
 
 
 @pytest.fixture(scope="module", params=PROTOCOLS)
@@ -65,11 +66,11 @@ def wire(request: pytest.FixtureRequest, live):
 def refused(case: Case, wire):
     """Send a request that must be refused; then a good one, whose answer must be what it always was."""
     good = case.request(2, 5).SerializeToString()
-    before = wire.call(case.method, good).message
+    before = case.call(wire, good).message
 
     def send(request: Any, code: str, *fields: str, text: str = "") -> None:
         data = request if isinstance(request, bytes) else request.SerializeToString()
-        answer = wire.call(case.method, data)
+        answer = case.call(wire, data)
         assert answer.code == code, answer.text
         assert answer.reasons == [code]
         assert len(answer.fields) == len(fields), answer.text
@@ -77,7 +78,7 @@ def refused(case: Case, wire):
             assert field in expected_fields(expected)
             assert answer.text.startswith(f"{field}: ")
         assert re.search(text, answer.text), answer.text
-        assert wire.call(case.method, good).message == before
+        assert case.call(wire, good).message == before
 
     return send
 
@@ -89,11 +90,16 @@ def expected_fields(path: str) -> list[str]:
 
 
 def test_every_family_has_an_entry() -> None:
-    assert tuple(CASES) == FAMILIES
+    assert {case.family for case in CASES.values()} == set(FAMILIES)
+
+
+def test_every_call_of_a_family_has_an_entry() -> None:
+    methods = {f"{m.DESCRIPTOR.full_name}/{name}" for m in family_modules().values() for name in m.DESCRIPTOR.methods_by_name}
+    assert {case.method for case in CASES.values()} == methods - {"bridge.v1.NpcService/EndSession"}
 
 
 def test_an_answer_names_the_model_its_version_and_the_provider(family, case, wire) -> None:
-    answer = case.answer.FromString(wire.call(case.method, case.request(2, 5).SerializeToString()).message)
+    answer = case.read(case.call(wire, case.request(2, 5)).message)
     served = at(answer, case.selector)
     assert (served.name, served.version, served.provider) == (family, 2, "CPUExecutionProvider")
 
@@ -103,7 +109,7 @@ def test_a_version_is_served_as_it_is_named(case, wire) -> None:
     for version in (0, 1, 2):
         request = case.request(2, 5)
         at(request, case.selector).version = version
-        answers.append(case.answer.FromString(wire.call(case.method, request.SerializeToString()).message))
+        answers.append(case.read(case.call(wire, request).message))
     assert [at(answer, case.selector).version for answer in answers] == [2, 1, 2]
     assert answers[0] == answers[2]
     assert not np.array_equal(case.numbers(answers[0]), case.numbers(answers[1]))
@@ -164,6 +170,7 @@ def reshape(tensor: Any, shape: Any) -> None:
     tensor.shape[:] = list(shape)
 
 
+@pytest.mark.parametrize("case", WITH_TENSORS, indirect=True)
 @pytest.mark.parametrize("flaw", FLAWS)
 def test_a_malformed_tensor_is_refused_by_the_path_of_what_is_wrong(case, refused, flaw) -> None:
     spoil, part = FLAWS[flaw]
@@ -173,14 +180,16 @@ def test_a_malformed_tensor_is_refused_by_the_path_of_what_is_wrong(case, refuse
         refused(request, "INVALID_ARGUMENT", f"{path}.{part}")
 
 
+@pytest.mark.parametrize("case", WITH_TENSORS, indirect=True)
 def test_a_tensor_with_a_row_too_many_is_refused(case, refused) -> None:
     for path in case.tensors:
         request = case.request(2, 5)
         at(request, path).CopyFrom(at(case.request(3, 5), path))
-        answer_field = "spec.seeds" if path == "spec.latents" else f"{path}.shape"
+        answer_field = "spec.seeds" if path in ("spec.latents", "spec.styles") else f"{path}.shape"
         refused(request, "INVALID_ARGUMENT", answer_field)
 
 
+@pytest.mark.parametrize("case", WITH_TENSORS, indirect=True)
 def test_a_bool_other_than_0_and_1_is_refused(case, refused) -> None:
     for path in case.tensors:
         request = case.request(2, 5)
@@ -190,10 +199,11 @@ def test_a_bool_other_than_0_and_1_is_refused(case, refused) -> None:
             refused(request, "INVALID_ARGUMENT", f"{path}.data", text="other than 0 and 1")
 
 
+@pytest.mark.parametrize("case", WITH_TENSORS, indirect=True)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3.4e38, -3.4e38, 1e-45])
 def test_numbers_at_the_edge_fail_the_call_or_a_row_but_never_come_back_as_nan(case, wire, value) -> None:
     good = case.request(2, 5).SerializeToString()
-    before = wire.call(case.method, good).message
+    before = case.call(wire, good).message
     for path in case.tensors:
         request = case.request(2, 5)
         tensor = at(request, path)
@@ -201,11 +211,11 @@ def test_numbers_at_the_edge_fail_the_call_or_a_row_but_never_come_back_as_nan(c
             values = tensors.to_array(tensor, path).copy()
             values[0] = value
             tensor.CopyFrom(tensors.from_array(values))
-            answer = wire.call(case.method, request.SerializeToString())
+            answer = case.call(wire, request)
             assert answer.code in ("OK", "INVALID_ARGUMENT")
             if answer.code == "OK":
-                assert np.isfinite(case.numbers(case.answer.FromString(answer.message))).all()
-    assert wire.call(case.method, good).message == before
+                assert np.isfinite(case.numbers(case.read(answer.message))).all()
+    assert case.call(wire, good).message == before
 
 
 def test_no_rows_are_refused(case, refused) -> None:
@@ -216,9 +226,9 @@ def test_no_rows_are_refused(case, refused) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1, 2**32, 2**63, 2**64 - 1])
 def test_a_seed_at_the_limits_is_a_seed(case, wire, seed) -> None:
-    first, second = (wire.call(case.method, case.request(2, seed).SerializeToString()).message for _ in range(2))
+    first, second = (case.call(wire, case.request(2, seed)).message for _ in range(2))
     assert first == second
-    assert np.isfinite(case.numbers(case.answer.FromString(first))).all()
+    assert np.isfinite(case.numbers(case.read(first))).all()
 
 
 @pytest.mark.parametrize(
@@ -237,29 +247,29 @@ def test_an_empty_request_is_refused(refused, case) -> None:
 @given(data=st.binary(max_size=200))
 def test_random_bytes_are_answered_and_change_nothing(case, wire, data) -> None:
     good = case.request(2, 5).SerializeToString()
-    before = wire.call(case.method, good).message
-    assert wire.call(case.method, data).code not in ("UNKNOWN", "INTERNAL")
-    assert wire.call(case.method, good).message == before
+    before = case.call(wire, good).message
+    assert case.call(wire, data).code not in ("UNKNOWN", "INTERNAL")
+    assert case.call(wire, good).message == before
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=6), kept=st.floats(0.3, 2))
 def test_a_good_request_with_wrong_bytes_is_answered_and_changes_nothing(case, wire, edits, kept) -> None:
     good = case.request(2, 5).SerializeToString()
-    before = wire.call(case.method, good).message
+    before = case.call(wire, good).message
     spoilt = bytearray(good)
     for place, byte in edits:
         spoilt[int(place * (len(spoilt) - 1))] = byte
-    answer = wire.call(case.method, bytes(spoilt[: int(kept * len(spoilt))]))
+    answer = case.call(wire, bytes(spoilt[: int(kept * len(spoilt))]))
     assert answer.code not in ("UNKNOWN", "INTERNAL"), answer.text
-    assert wire.call(case.method, good).message == before
+    assert case.call(wire, good).message == before
 
 
 def test_calls_at_the_same_time_do_not_disturb_each_other(case, wire) -> None:
     requests = [case.request(1 + seed % 3, seed).SerializeToString() for seed in range(24)]
-    alone = [wire.call(case.method, data).message for data in requests]
+    alone = [case.call(wire, data).message for data in requests]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda data: wire.call(case.method, data).message, requests * 2))
+        together = list(pool.map(lambda data: case.call(wire, data).message, requests * 2))
     for expected, answer in zip(alone * 2, together, strict=True):
         same(case, expected, answer)
 
@@ -267,8 +277,8 @@ def test_calls_at_the_same_time_do_not_disturb_each_other(case, wire) -> None:
 def test_a_million_rows_are_refused_with_the_default_limits(case, live) -> None:
     data = case.request(MILLION, 5).SerializeToString()
     with open_wire("grpc", live.address, live.web) as wire:
-        assert wire.call(case.method, data).code == "RESOURCE_EXHAUSTED"
-        assert wire.call(case.method, case.request(2, 5).SerializeToString()).code == "OK"
+        assert case.call(wire, data).code == "RESOURCE_EXHAUSTED"
+        assert case.call(wire, case.request(2, 5)).code == "OK"
 
 
 @pytest.fixture(scope="module")
@@ -281,7 +291,7 @@ def roomy(models: Path):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_million_rows_are_refused_by_their_number_where_the_message_fits(case, roomy, protocol) -> None:
     with open_wire(protocol, roomy.address, roomy.web) as wire:
-        answer = wire.call(case.method, case.request(MILLION, 5).SerializeToString())
+        answer = case.call(wire, case.request(MILLION, 5))
         assert (answer.code, answer.fields) == ("RESOURCE_EXHAUSTED", [case.rows])
         assert "1000000" in answer.text
-        assert wire.call(case.method, case.request(2, 5).SerializeToString()).code == "OK"
+        assert case.call(wire, case.request(2, 5)).code == "OK"
