@@ -85,7 +85,6 @@ STYLES = {
     "miniavs": FaceStyle("Miniavs - Free Avatar Creator", "Webpixels", _FIGMA + "923211396597067458", "CC BY 4.0"),
     "notionists": FaceStyle("Notionists", "Zoish", "https://heyzoish.gumroad.com/l/notionists", "CC0 1.0"),
     "open-peeps": FaceStyle("Open Peeps", "Pablo Stanley", "https://www.openpeeps.com/", "CC0 1.0"),
-    "personas": FaceStyle("Personas by Draftbit", "Draftbit - draftbit.com", "https://personas.draftbit.com/", "CC BY 4.0"),
     "voxel-bot": FaceStyle("Voxel Bot", "DiceBear", "https://www.dicebear.com", "CC0 1.0"),
     "bottts": FaceStyle("Bottts", "Pablo Stanley", "https://bottts.com/", _FREE),
 }
@@ -99,8 +98,9 @@ def style_of(name: str) -> FaceStyle:
     return STYLES[name]
 
 
+@functools.cache
 def definition_of(name: str) -> dict[str, Any]:
-    """The definition of a built-in style as the installed package has it."""
+    """The definition of a built-in style as the installed package has it; not to be changed."""
     style_of(name)
     site_packages = Path(dicebear.__file__).parent.parent
     definition: dict[str, Any] = json.loads((site_packages / "dicebear_styles" / f"{name}.json").read_text("utf-8"))

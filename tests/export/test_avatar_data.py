@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 from pathlib import Path
@@ -178,7 +179,7 @@ def test_the_installed_styles_have_the_terms_of_the_table(style: str) -> None:
     ],
 )
 def test_changed_terms_are_an_error(section: str, key: str, value: str) -> None:
-    meta = dicebear_faces.definition_of("toon-head")["meta"]
+    meta = copy.deepcopy(dicebear_faces.definition_of("toon-head")["meta"])
     meta[section][key] = value
     with pytest.raises(ValueError, match=r'gives style "toon-head" as .* read the new terms'):
         dicebear_faces.check_licence("toon-head", meta)
