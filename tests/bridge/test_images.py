@@ -129,6 +129,86 @@ def test_the_announced_bytes_are_those_that_come(size, mip_levels):
     assert len(images.encode(picture(), wanted).data) == wanted.rgba_bytes()
 
 
+def premultiplied(pixels):
+    """Return the float32[1, 4, H, W] that a generator would give for straight pixels uint8[H, W, 4]."""
+    light = pixels.astype(np.float64) / 255
+    light[..., :3] *= light[..., 3:]
+    return (light.transpose(2, 0, 1)[None] * 2 - 1).astype(np.float32)
+
+
+def rgba_picture(size=8, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (size, size, 4), np.uint8)
+
+
+@given(st.integers(0, 1000))
+def test_straight_pixels_come_back_from_premultiplied_floats(seed):
+    pixels = rgba_picture(seed=seed)
+    back = images.quantise(premultiplied(pixels))[0]
+    np.testing.assert_array_equal(back[..., 3], pixels[..., 3])
+    seen = pixels[..., 3] > 0
+    assert np.abs(back.astype(int) - pixels)[seen].max() <= 1
+
+
+@given(st.lists(st.floats(-1.5, 1.5, width=32), min_size=16, max_size=16))
+def test_a_pixel_whose_alpha_rounds_to_0_is_nothing(values):
+    floats = np.array(values, np.float32).reshape(1, 4, 2, 2)
+    rgba = images.quantise(floats)
+    assert (rgba[rgba[..., 3] == 0] == 0).all()
+
+
+@pytest.mark.parametrize("alpha", [-1.0, -1.5, -0.9961])
+def test_a_colour_without_alpha_is_nothing(alpha):
+    assert images.quantise(np.array([1, 1, 1, alpha], np.float32).reshape(1, 4, 1, 1)).ravel().tolist() == [0, 0, 0, 0]
+
+
+@given(SIZES, st.integers(0, 1000))
+def test_down_averages_rgba_as_premultiplied_light(size, seed):
+    pixels = rgba_picture(64, seed)
+    factor = 64 // size
+    light = (premultiplied(pixels)[0].transpose(1, 2, 0).astype(np.float64) + 1) / 2
+    exact = light.reshape(size, factor, size, factor, 4).mean(axis=(1, 3))
+    sized = images.resize(pixels, size)
+    assert np.abs(sized[..., 3] - exact[..., 3] * 255).max() <= 0.501
+    seen = sized[..., 3] > 0
+    straight = exact[..., :3][seen] / exact[..., 3:][seen] * 255
+    assert np.abs(sized[..., :3][seen] - straight).max() <= 0.501
+
+
+def test_the_edge_of_a_figure_keeps_its_colour_in_every_mip_level():
+    pixels = np.zeros((16, 16, 4), np.uint8)
+    pixels[:, :5] = (240, 180, 140, 255)
+    for level in levels_of(encoded(pixels, format=RGBA8, mip_levels=5)):
+        seen = level[..., 3] > 0
+        assert (level[seen][:, :3] == (240, 180, 140)).all()
+        assert (level[~seen] == 0).all()
+    assert levels_of(encoded(pixels, format=RGBA8, mip_levels=5))[-1][0, 0].tolist() == [240, 180, 140, round(255 * 5 / 16)]
+
+
+@given(SIZES, st.integers(0, 100))
+def test_opaque_rgba_is_resized_as_rgb(size, seed):
+    pixels = picture(64, seed)
+    rgba = np.concatenate([pixels, np.full((64, 64, 1), 255, np.uint8)], axis=2)
+    np.testing.assert_array_equal(images.resize(rgba, size)[..., :3], images.resize(pixels, size))
+
+
+@pytest.mark.parametrize("size_px", [0, 16])
+def test_a_png_keeps_alpha_as_rgba8_has_it(size_px):
+    pixels = images.quantise(premultiplied(rgba_picture()))[0]
+    png, raw = encoded(pixels, size_px=size_px), encoded(pixels, format=RGBA8, size_px=size_px)
+    with PillowImage.open(io.BytesIO(png.data)) as opened:
+        assert opened.mode == "RGBA"
+        assert np.asarray(opened).tobytes() == raw.data
+
+
+def test_a_jpeg_lies_on_white():
+    pixels = np.zeros((16, 16, 4), np.uint8)
+    pixels[8:] = (0, 0, 0, 128)
+    with PillowImage.open(io.BytesIO(encoded(pixels, format=JPEG).data)) as opened:
+        assert opened.mode == "RGB"
+        assert np.abs(np.asarray(opened)[:6].astype(int) - 255).max() <= 2
+        assert np.abs(np.asarray(opened)[10:].astype(int) - 127).max() <= 2
+
+
 @pytest.mark.parametrize(
     ("spec", "field", "message"),
     [
