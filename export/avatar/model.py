@@ -142,8 +142,8 @@ class ToImage(nn.Module):
 class Palette(nn.Module):
     """Turns the scores of a fixed palette into colours.
 
-    With `palette_mix` "one", a cell takes the colour with the highest score, and gradients flow as if it took the softmax
-    blend (the straight-through estimator, Bengio et al. 2013, arXiv:1308.3432); with "blend" it takes that blend.
+    A generator trains on the softmax blend of the colours, whose gradient is exact. With `palette_mix` "one" it draws,
+    wherever no gradient is asked for, the one colour with the highest score.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -156,11 +156,7 @@ class Palette(nn.Module):
         """Takes scores [N, palette_size, H, W]; returns colours [N, image_channels, H, W] in [-1, 1]."""
         if self.one and not scores.requires_grad:
             return F.embedding(scores.argmax(dim=1), self.colours).permute(0, 3, 1, 2)
-        weights = scores.softmax(dim=1)
-        if self.one:
-            hard = torch.zeros_like(weights).scatter_(1, scores.argmax(dim=1, keepdim=True), 1.0)
-            weights = hard + weights - weights.detach()
-        return F.conv2d(weights, self.colours.t()[:, :, None, None])
+        return F.conv2d(scores.softmax(dim=1), self.colours.t()[:, :, None, None])
 
 
 class Synthesis(nn.Module):
