@@ -1,0 +1,69 @@
+"""Rules of palettes: the data's own colours, commonest first, and one of them in every cell of what is drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from export.avatar.model import ModelConfig, Palette
+from export.avatar.palette import APART, choose_palette, match_palette
+
+
+def pictures(counts: dict[tuple[int, ...], int]) -> np.ndarray:
+    """One picture of 8 x 8 pixels with so many pixels of each colour."""
+    pixels = [colour for colour, count in counts.items() for _ in range(count)]
+    return np.array(pixels, np.uint8).reshape(1, 8, 8, -1).transpose(0, 3, 1, 2)
+
+
+def as_bytes(palette: np.ndarray) -> list[tuple[int, ...]]:
+    return [tuple(colour) for colour in np.rint((palette + 1.0) * 127.5).astype(int).tolist()]
+
+
+def test_the_commonest_colours_come_first_and_near_ones_are_left_out() -> None:
+    images = pictures({(10, 20, 30, 255): 40, (11, 20, 30, 255): 16, (0, 0, 0, 0): 6, (200, 0, 0, 255): 2})
+    assert as_bytes(choose_palette(images, 3, apart=3)) == [(10, 20, 30, 255), (0, 0, 0, 0), (200, 0, 0, 255)]
+    assert as_bytes(choose_palette(images, 2, apart=1)) == [(10, 20, 30, 255), (11, 20, 30, 255)]
+
+
+def test_a_palette_larger_than_the_colours_repeats_the_first() -> None:
+    images = pictures({(10, 20, 30): 60, (200, 0, 0): 4})
+    assert as_bytes(choose_palette(images, 4)) == [(10, 20, 30), (200, 0, 0), (10, 20, 30), (10, 20, 30)]
+
+
+@given(seed=st.integers(0, 1000), count=st.integers(2, 12), apart=st.sampled_from(sorted(APART.values())))
+@settings(max_examples=20, deadline=None)
+def test_chosen_colours_are_the_datas_and_far_enough_apart(seed: int, count: int, apart: int) -> None:
+    images = np.random.default_rng(seed).integers(0, 4, (3, 4, 8, 8)).astype(np.uint8) * 60
+    chosen = choose_palette(images, count, apart=apart)
+    present = {tuple(colour) for colour in images.transpose(0, 2, 3, 1).reshape(-1, 4).tolist()}
+    assert set(as_bytes(chosen)) <= present
+    assert len(set(as_bytes(chosen))) == count
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_matching_reorders_and_leaves_equal_palettes_alone(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    old, new = rng.uniform(-1, 1, (2, 9, 4)).astype(np.float32)
+    matched = match_palette(old, new)
+    assert sorted(map(tuple, matched)) == sorted(map(tuple, new))
+    np.testing.assert_array_equal(match_palette(old, rng.permutation(old)), old)
+
+
+@pytest.mark.parametrize("mix", ["one", "blend"])
+def test_gradients_see_the_blend_and_pictures_of_pixel_art_one_colour(mix: str) -> None:
+    palette = Palette(ModelConfig(palette_size=5, palette_mix=mix))
+    rng = torch.Generator().manual_seed(0)
+    palette.colours.copy_(torch.rand(5, 4, generator=rng) * 2 - 1)
+    scores = torch.randn(2, 5, 3, 3, generator=rng)
+    blend = torch.einsum("nkhw,kc->nchw", scores.softmax(dim=1), palette.colours)
+    torch.testing.assert_close(palette(scores.clone().requires_grad_(True)), blend)
+    drawn = palette(scores)
+    if mix == "blend":
+        torch.testing.assert_close(drawn, blend)
+    else:
+        best = palette.colours[scores.argmax(dim=1)].permute(0, 3, 1, 2)
+        assert torch.equal(drawn, best)
