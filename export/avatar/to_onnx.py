@@ -1,4 +1,7 @@
-"""Publishes a trained generator as the graphs `mapping` (z to w) and `synthesis` (w and noise to picture)."""
+"""Publishes a trained generator as the graphs `mapping` (z to w) and `synthesis` (w and noise to picture).
+
+With sliders there is `control` (w and values to w), with an encoder `encoder` (picture, avatar so far and its w to w).
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bridge.model_card import TensorSpec
+from export.avatar.controls import Controls
+from export.avatar.encoder import Encoder
 from export.avatar.layers import EqualLinear, ModulatedConv, blur, fold_box
-from export.avatar.model import Generator, Mapping, ModelConfig, Synthesis
+from export.avatar.model import Generator, Mapping, Synthesis
 from export.avatar.sample import DEFAULT_TRUNCATION, MAX_TRUNCATION
 from export.avatar.trained import Trained
 from export.onnx_model import Feeds, Graph, publish
-
 
 TIE = 1e-5
 """Scores closer than this share of the largest one are a tie: either colour is right."""
@@ -96,20 +100,31 @@ def bake(module: nn.Module) -> nn.Module:
 
 def export_avatar(trained: Trained, models: Path, name: str, version: int | None = None) -> Path:
     """Publishes a bundle and returns its folder; raises what `publish` raises."""
-    config = trained.generator.config
     return publish(
         models,
         name=name,
         family="avatar",
-        graphs=[mapping_graph(trained.generator), synthesis_graph(trained.generator)],
-        spec=card_spec(config),
+        graphs=graphs_of(trained),
+        spec=card_spec(trained),
         provenance=trained.provenance,
         version=version,
     )
 
 
-def card_spec(config: ModelConfig) -> dict[str, Any]:
+def graphs_of(trained: Trained) -> list[Graph]:
+    """All graphs of a bundle in the card's order: `control` and `encoder` where there are sliders and an encoder."""
+    graphs = [mapping_graph(trained.generator), synthesis_graph(trained.generator)]
+    if trained.controls:
+        graphs.append(control_graph(trained.generator, trained.controls))
+    if trained.projector:
+        graphs.append(encoder_graph(trained.generator, trained.projector.encoder))
+    return graphs
+
+
+def card_spec(trained: Trained) -> dict[str, Any]:
     """The avatar section of the card."""
+    config = trained.generator.config
+    attribution = trained.datasheet.attribution
     return {
         "image_size": config.image_size,
         "image_channels": config.image_channels,
@@ -117,7 +132,9 @@ def card_spec(config: ModelConfig) -> dict[str, Any]:
         "num_layers": config.num_layers,
         "noise_size": config.noise_size,
         "default_truncation": DEFAULT_TRUNCATION,
-        "control_names": [],
+        "controls": [slider.card() for slider in trained.controls.sliders] if trained.controls else [],
+        "attribution": [attribution] if attribution else [],
+        "projection_steps": trained.projector.steps if trained.projector else 0,
     }
 
 
@@ -168,6 +185,57 @@ def synthesis_graph(generator: Generator) -> Graph:
         reference=SynthesisGraph(generator.synthesis),
         ties=PaletteTies(generator.synthesis) if config.palette_size and config.palette_mix == "one" else None,
     )
+
+
+class ControlGraph(nn.Module):
+    """Moves styles along constant directions."""
+
+    def __init__(self, directions: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("directions", directions.flatten(1).clone())
+        self.directions: Tensor
+
+    def forward(self, w_in: Tensor, controls: Tensor) -> Tensor:
+        return w_in + (controls @ self.directions).reshape(w_in.shape)
+
+
+def control_graph(generator: Generator, controls: Controls) -> Graph:
+    """Styles and the values of the sliders to moved styles."""
+    config, count = generator.config, len(controls.sliders)
+    low, high = (np.array([getattr(slider, end) for slider in controls.sliders], np.float32) for end in ("low", "high"))
+
+    def sample(rng: np.random.Generator, batch: int) -> Feeds:
+        values = rng.uniform(low, high, (batch, count)).astype(np.float32)
+        return {"w_in": random_styles(generator.mapping, rng, batch), "controls": values}
+
+    styles: list[int | str] = ["batch", config.num_layers, config.latent_size]
+    inputs = (
+        TensorSpec("w_in", "float32", styles),
+        TensorSpec("controls", "float32", ["batch", count], low=float(low.min()), high=float(high.max())),
+    )
+    return Graph("control", ControlGraph(controls.directions), inputs, (TensorSpec("w", "float32", styles),), sample)
+
+
+def encoder_graph(generator: Generator, encoder: Encoder) -> Graph:
+    """A picture, the avatar so far and its styles to better styles."""
+    config = generator.config
+
+    def sample(rng: np.random.Generator, batch: int) -> Feeds:
+        w = random_styles(generator.mapping, rng, batch)
+        noise = rng.standard_normal((batch, config.noise_size), np.float32)
+        with torch.no_grad():
+            drawn = generator.synthesis(torch.from_numpy(w), torch.from_numpy(noise)).clamp(-1.0, 1.0).numpy()
+        return {"image": drawn[::-1].copy(), "current": drawn, "w_in": w}
+
+    size = config.image_size
+    styles: list[int | str] = ["batch", config.num_layers, config.latent_size]
+    picture: list[int | str] = ["batch", config.image_channels, size, size]
+    inputs = (
+        TensorSpec("image", "float32", picture, low=-1.0, high=1.0),
+        TensorSpec("current", "float32", picture, low=-1.0, high=1.0),
+        TensorSpec("w_in", "float32", styles),
+    )
+    return Graph("encoder", encoder, inputs, (TensorSpec("w", "float32", styles),), sample)
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from torch import nn
 
 from bridge.model_card import Provenance
 from export import checkpoint
+from export.avatar import companions
 from export.avatar.config import SESSION_FIELDS, TrainConfig
+from export.avatar.controls import Controls, from_record, record_of
 from export.avatar.datasheet import Datasheet
 from export.avatar.model import Discriminator, Generator, ModelConfig
 
@@ -29,11 +32,16 @@ _NOT_RECORDED = SESSION_FIELDS | {"path", "licence"}
 
 @dataclass(frozen=True)
 class Trained:
-    """An averaged generator with the discriminator that judged it, on the CPU in float32, and their record."""
+    """An averaged generator with the discriminator that judged it, on the CPU in float32, and their record.
+
+    Sliders and an encoder are there once they have been made for this generator.
+    """
 
     generator: Generator
     discriminator: Discriminator
     record: dict[str, Any]
+    controls: Controls | None = None
+    projector: companions.Projector | None = None
 
     @property
     def datasheet(self) -> Datasheet:
@@ -78,11 +86,17 @@ def load_default(name: str = DEFAULT_NAME, folder: Path = DEFAULTS) -> Trained:
     """Loads a default: float16 weights, as float32."""
     record = json.loads((folder / f"{name}.json").read_text("utf-8"))
     weights = safetensors.torch.load_file(folder / f"{name}.safetensors")
-    return _build(record, {key: value.float() for key, value in weights.items()})
+    controls, encoder = record.pop("controls", None), record.pop("encoder", None)
+    trained = _build(record, {key: value.float() for key, value in weights.items()})
+    return dataclasses.replace(
+        trained,
+        controls=from_record(controls, weights["controls.directions"]) if controls else None,
+        projector=companions.build_projector(trained.generator, encoder, weights) if encoder else None,
+    )
 
 
 def load_checkpoint(path: Path) -> Trained:
-    """Loads the averaged generator and the discriminator of a training checkpoint."""
+    """Loads the averaged generator and the discriminator of a training checkpoint, and what stands beside it."""
     state = checkpoint.load(path, "avatar")
     config = json.loads(json.dumps(state["config"]))
     record = {
@@ -95,11 +109,16 @@ def load_checkpoint(path: Path) -> Trained:
     }
     weights = {f"generator.{key}": value for key, value in state["average"].items()}
     weights |= {f"discriminator.{key}": value for key, value in state["discriminator"].items()}
-    return _build(record, weights)
+    trained = _build(record, weights)
+    return dataclasses.replace(
+        trained,
+        controls=companions.read_controls(path.parent, trained.generator),
+        projector=companions.read_projector(path.parent, trained.generator),
+    )
 
 
 def write_default(trained: Trained, name: str, folder: Path = DEFAULTS) -> Path:
-    """Writes `<name>.safetensors` with both networks as float16 and `<name>.json` with the record.
+    """Writes `<name>.safetensors` with networks, directions and encoder as float16 and `<name>.json` with the record.
 
     Raises ValueError when the terms of the data do not let a model be passed on, or a weight does not fit into float16.
     """
@@ -109,13 +128,20 @@ def write_default(trained: Trained, name: str, folder: Path = DEFAULTS) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     parts: dict[str, nn.Module] = {"generator": trained.generator, "discriminator": trained.discriminator}
     weights = {f"{part}.{key}": value for part, network in parts.items() for key, value in network.state_dict().items()}
+    record = dict(trained.record)
+    if trained.controls:
+        weights |= companions.control_tensors(trained.controls)
+        record["controls"] = record_of(trained.controls)
+    if trained.projector:
+        weights |= companions.encoder_tensors(trained.projector)
+        record["encoder"] = trained.projector.record()
     halves = {key: value.half().contiguous() for key, value in weights.items()}
     for key, value in halves.items():
         if not torch.isfinite(value).all():
             raise ValueError(f'weight "{key}" does not fit into float16')
     path = folder / f"{name}.safetensors"
     path.write_bytes(safetensors.torch.save(halves))
-    (folder / f"{name}.json").write_text(json.dumps(trained.record, indent=2) + "\n", "utf-8")
+    (folder / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     return path
 
 
