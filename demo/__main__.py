@@ -14,6 +14,7 @@ from bench.processes import SidecarProcess, sidecar
 from bridge.client import Client
 from demo.avatars import draw_avatars
 from demo.commands import DemoError, engine_run, export_models, train_models
+from demo.control import draw_morph, draw_projection, draw_sliders
 from demo.episode import play_episode
 from demo.report import Report, write_report
 from demo.timing import time_calls
@@ -50,7 +51,7 @@ def main(config: DemoConfig) -> int:
     report.seconds = time.perf_counter() - start
     path = write_report(report, config.out / "report.md")
     print(f"\ndone in {report.seconds:.0f} s; look at")
-    for name in ("avatars.png", "npc.gif", path.name):
+    for name in ("avatars.png", "sliders.png", "morph.gif", "projection.png", "npc.gif", path.name):
         print(f"  {config.out / name}")
     return 0
 
@@ -61,10 +62,21 @@ def _drive(config: DemoConfig, process: SidecarProcess) -> Report:
         client.wait_until_serving()
         print(f"\nsidecar ready at {process.address} and {process.web} after {process.start_seconds:.1f} s")
         draw_avatars(client, config.out / "avatars.png", config.train_seconds)
+        draw_sliders(client, "pixel", config.out / "sliders.png")
+        morph_rate = draw_morph(client, "pixel", config.out / "morph.gif")
+        distance = draw_projection(client, "pixel", config.out / "projection.png", Path("data/avatar"))
         episode = play_episode(client, config.out / "npc.gif")
         rows = time_calls(client)
     engine = engine_run(process.web, config.out / "engine") if config.engine else None
-    return Report(rows=rows, episode=episode, engine=engine, models=config.out / "models", start=process.start_seconds)
+    return Report(
+        rows=rows,
+        episode=episode,
+        engine=engine,
+        models=config.out / "models",
+        start=process.start_seconds,
+        morph_rate=morph_rate,
+        projection_distance=distance,
+    )
 
 
 if __name__ == "__main__":

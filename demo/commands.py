@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-QUICK = ("--batch", "8", "--average-kimg", "1", "--model.channels", "64", "64", "32", "16")
+PIXEL_ART = ("--model.pixel-size", "2", "--model.palette-size", "128", "--model.mapping-layers", "2", "--path-weight", "0")
+"""What the data are: squares of 2 x 2 pixels in the colours of a palette."""
+QUICK = (*PIXEL_ART, "--batch", "16", "--average-kimg", "1", "--model.channels", "96", "96", "32")
 """Options under which a generator shows faces soonest: small networks, many small steps, a short average."""
 PLAYER = Path("unity_sample/headless/run.py")
 

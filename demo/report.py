@@ -21,6 +21,8 @@ class Report:
     engine: dict[str, Any] | None
     models: Path
     start: float
+    morph_rate: float
+    projection_distance: float
     seconds: float = 0.0
 
 
@@ -33,6 +35,19 @@ def write_report(report: Report, path: Path) -> Path:
         f"the sidecar was ready after {report.start:.1f} s.",
         "",
         "![avatars](avatars.png)",
+        "",
+        "One slider a row, through `GenerateAvatars`:",
+        "",
+        "![sliders](sliders.png)",
+        "",
+        f"A morph through four seeds: `MorphAvatar` made {report.morph_rate:.0f} frames a second when nobody held it back.",
+        "",
+        "![morph](morph.gif)",
+        "",
+        f"Pictures and the avatars that `ProjectAvatar` finds for them, {report.projection_distance:.3f} apart on average "
+        "(0 is equal, 1 black against white):",
+        "",
+        "![projection](projection.png)",
         "",
         "## Bundles, as published by the parity gate",
         "",
