@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import tyro
 
 from export.avatar.config import TrainConfig
+from export.avatar.data_command import DataConfig
 from export.avatar.evaluate import EvaluateConfig, load_pictures
 from export.avatar.pictures import over, straight
 from export.avatar.sample import DEFAULT_TRUNCATION, draw, generate
@@ -112,6 +113,7 @@ class DefaultConfig:
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
+    "data": DataConfig,
     "train": TrainConfig,
     "sample": SampleConfig,
     "onnx": OnnxConfig,

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from export.avatar import dicebear_faces, picture_folder
 from export.avatar.datasheet import Datasheet, shares
 from export.avatar.picture_cache import Prepared, cached, key_of
+from export.avatar.pictures import over
 
 Split = Literal["train", "held-out"]
 Channels = Literal["auto", 3, 4]
@@ -89,16 +90,6 @@ def describe(source: str, path: str, licence: str) -> tuple[str, str]:
     if source == FOLDER:
         return f"folder {Path(path).name}", licence
     return f"DiceBear {source}", dicebear_faces.style_of(source).spdx
-
-
-def over(images: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """Lays premultiplied RGBA pictures uint8 [N, 4, H, W] on a ground: uint8 [N, 3, H, W]."""
-    ground = np.asarray(colour, np.uint16)[:, None, None]
-    parts = np.empty((len(images), 3, *images.shape[2:]), np.uint8)
-    for start in range(0, len(images), 1024):
-        part = images[start : start + 1024].astype(np.uint16)
-        parts[start : start + 1024] = np.minimum(part[:, :3] + ((255 - part[:, 3:]) * ground + 127) // 255, 255)
-    return parts
 
 
 def uniform(image: np.ndarray, pixel_size: int) -> bool:
@@ -203,4 +194,6 @@ def _with_channels(images: np.ndarray, channels: Channels) -> np.ndarray:
     opaque = channels != 4 and bool((images[:, 3] == 255).all())
     if opaque:
         return np.ascontiguousarray(images[:, :3])
-    return over(images, (255, 255, 255)) if channels == 3 else images
+    if channels != 3:
+        return images
+    return np.concatenate([over(images[start : start + 1024], (255, 255, 255)) for start in range(0, len(images), 1024)])

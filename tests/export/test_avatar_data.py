@@ -122,13 +122,6 @@ def test_three_channels_show_the_faces_on_white(tmp_path: Path) -> None:
     assert np.array_equal(rgb.images[opaque], rgba.images[:, :3][opaque])
 
 
-@given(arrays(np.uint8, (1, 4, 3, 3)), st.tuples(*[st.integers(0, 255)] * 3))
-def test_laying_on_a_ground_mixes_by_alpha(images: np.ndarray, colour: tuple[int, int, int]) -> None:
-    images[:, :3] = np.minimum(images[:, :3], images[:, 3:])
-    exact = images[:, :3] + (255.0 - images[:, 3:]) / 255.0 * np.array(colour)[:, None, None]
-    assert np.abs(data.over(images, colour) - exact).max() <= 0.5
-
-
 @given(arrays(np.uint8, (2, 4, 4), elements=st.integers(0, 1)), st.sampled_from([1, 2, 4]))
 def test_uniform_means_that_every_square_has_one_colour(image: np.ndarray, pixel_size: int) -> None:
     squares = [
