@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from export.avatar.features import BACKDROP, composite
 from export.avatar.metrics import Neighbours, nearest
+from export.avatar.pictures import BACKDROP, over
 from export.run_log import picture_grid, save_picture
 
 PAIRS = 32
@@ -16,7 +16,7 @@ PAIRS = 32
 
 def pixel_neighbours(images: np.ndarray, training: np.ndarray) -> Neighbours:
     """Finds the nearest training picture of each picture; the distance is the root mean square difference in levels."""
-    found = nearest(composite(images), composite(training))
+    found = nearest(over(images), over(training))
     return Neighbours(found.index, found.distance / np.sqrt(3 * images.shape[2] * images.shape[3]))
 
 
@@ -47,7 +47,7 @@ def _summary(found: Neighbours) -> dict[str, Any]:
 def write_sheet(path: Path, generated: np.ndarray, training: np.ndarray, found: Neighbours, *, pairs: int = PAIRS) -> None:
     """Saves the pairs (generated, nearest training picture) that are closest, closest first, four pairs in a row."""
     order = np.argsort(found.distance, kind="stable")[:pairs]
-    left, right = composite(generated[order]), composite(training[found.index[order]])
+    left, right = over(generated[order]), over(training[found.index[order]])
     size = left.shape[3]
     gap = np.broadcast_to(np.array(BACKDROP, np.uint8)[None, :, None, None], (len(order), 3, left.shape[2], 2))
     margin = np.full((len(order), 3, left.shape[2], 6), 255, np.uint8)

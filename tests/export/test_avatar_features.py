@@ -9,10 +9,9 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from export.avatar import features
+from export.avatar.pictures import over
 
 
 def pictures(count: int, channels: int, size: int, seed: int = 0) -> np.ndarray:
@@ -73,23 +72,9 @@ def test_pictures_are_enlarged_by_whole_factors(size: int, enlarged: int) -> Non
     assert features.enlarge(torch.zeros(1, 3, size, size)).shape == (1, 3, enlarged, enlarged)
 
 
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255)), min_size=1, max_size=50))
-def test_compositing_is_within_half_a_level_of_the_formula(pairs: list[tuple[int, int]]) -> None:
-    alpha = np.array([pair[1] for pair in pairs])
-    colour = np.minimum([pair[0] for pair in pairs], alpha)
-    images = np.stack([colour, colour, colour, alpha])[None, :, None, :].astype(np.uint8)
-    expected = colour + np.array([[190], [205], [220]]) * (1.0 - alpha / 255.0)
-    assert np.abs(features.composite(images)[0, :, 0].astype(float) - expected).max() <= 0.5 + 1e-9
-
-
-def test_opaque_pictures_stay_and_empty_ones_are_the_backdrop() -> None:
-    images = pictures(2, 3, 8)
-    opaque = np.concatenate([images, np.full((2, 1, 8, 8), 255, np.uint8)], axis=1)
-    assert np.array_equal(features.composite(opaque), images)
-    assert features.composite(images) is images
-    bright_but_clear = np.concatenate([images, np.zeros((2, 1, 8, 8), np.uint8)], axis=1)
-    assert (features.composite(bright_but_clear) == np.array(features.BACKDROP)[None, :, None, None]).all()
+def test_transparent_pictures_are_laid_on_the_backdrop() -> None:
+    images = pictures(2, 4, 32)
+    assert np.array_equal(features.extract(images), features.extract(over(images)))
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.avatar import dicebear_faces, metrics
-from export.avatar.features import composite, extract
-from export.avatar.metrics import frechet, kernel_distance, nearest, precision_recall, random_patches, sliced_wasserstein
+from export.avatar.features import extract
+from export.avatar.metrics import frechet, kernel_distance, nearest, precision_recall
+from export.avatar.pictures import over
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -191,7 +192,7 @@ def test_unfit_features_are_refused(distance: object, fake: np.ndarray, message:
 
 def draw(style: str, count: int) -> np.ndarray:
     definition = dicebear_faces.load_style(style)
-    return composite(np.stack([dicebear_faces.draw(definition, f"rank-{index}", 32)[0] for index in range(count)]))
+    return over(np.stack([dicebear_faces.draw(definition, f"rank-{index}", 32)[0] for index in range(count)]))
 
 
 @pytest.fixture(scope="module")
@@ -248,25 +249,3 @@ def distances(faces: np.ndarray, damaged: dict[str, np.ndarray]) -> dict[str, di
 def test_worse_pictures_are_farther(distances: dict[str, dict[str, float]], distance: str, order: tuple[str, ...]) -> None:
     values = {name: distances[distance][name] for name in order}
     assert all(1.3 * nearer < farther for nearer, farther in itertools.pairwise(values.values())), values
-
-
-def test_sliced_wasserstein_ranks_damage(faces: np.ndarray, damaged: dict[str, np.ndarray]) -> None:
-    names = ("clean", "slight noise", "strong noise")
-    values = [sliced_wasserstein(faces[:100], damaged[name]) for name in names]
-    assert values == sorted(values)
-    assert sliced_wasserstein(faces[:100], damaged["collapse"]) > 1.5 * values[0]
-
-
-def test_patches_are_cut_from_the_pictures() -> None:
-    images = np.arange(2 * 3 * 32 * 32).reshape(2, 3, 32, 32)
-    patches = random_patches(images, 5, np.random.default_rng(0))
-    assert patches.shape == (10, 3, 7, 7)
-    assert (np.diff(patches, axis=3) == 1).all()
-    assert (np.diff(patches, axis=2) == 32).all()
-    assert (np.diff(patches, axis=1) == 1024).all()
-    assert ((patches[:5] < 3 * 32 * 32) & (patches[5:] >= 3 * 32 * 32)).all()
-
-
-def test_sets_of_different_size_are_refused(faces: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="both must be equal"):
-        sliced_wasserstein(faces[:4], faces[:5])

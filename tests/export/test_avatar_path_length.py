@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from export.avatar.features import composite, vgg16
+from export.avatar.features import vgg16
 from export.avatar.model import Generator, ModelConfig
 from export.avatar.path_length import path_length, perceptual_distance, smooth_picture
+from export.avatar.pictures import over
 
 
 def generator(**options: Any) -> Generator:
@@ -62,7 +63,7 @@ def test_smooth_pictures_are_the_pictures_before_rounding() -> None:
     network = generator(image_channels=4)
     w, noise = styles(network, 3)
     image = network.synthesis(w[:, None, :].expand(-1, network.config.num_layers, -1), noise)
-    rounded = composite(np.clip(image.numpy() * 127.5 + 128.0, 0.0, 255.0).astype(np.uint8))
+    rounded = over(np.clip(image.numpy() * 127.5 + 128.0, 0.0, 255.0).astype(np.uint8))
     assert np.abs(smooth_picture(network, w, noise).numpy() - rounded).max() <= 2.0
 
 
