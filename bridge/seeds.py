@@ -8,6 +8,7 @@ vectors, and a change of any of them is a breaking change of the contract.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
@@ -21,8 +22,11 @@ MAX_SEED = (1 << 64) - 1
 MAX_BLOCKS = 1 << 24
 
 ROUNDS = 10
+CACHED = 1 << 12
+"""Counters that are worked on at once: their words fit into a core's cache."""
 _MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)
-_WEYL = np.array([[0x9E3779B9], [0xBB67AE85]], np.uint64)
+_WEYL = np.array([[0x9E3779B9], [0xBB67AE85]], np.uint32)
+_LOW_HALF, _HIGH_HALF = (0, 1) if sys.byteorder == "little" else (1, 0)
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 
@@ -42,20 +46,29 @@ def philox(counter: Array32, key: Array32) -> Array32:
     Both multiplications of a round are done at once: words 0 and 2 are the rows of one array, words 1 and 3 of another.
     """
     shape = np.broadcast_shapes(counter.shape[:-1], key.shape[:-1])
-    words = np.broadcast_to(counter, (*shape, 4)).reshape(-1, 4).T
-    multiplied, others = words[0::2].astype(np.uint64), words[1::2].astype(np.uint64)
+    counters = np.broadcast_to(counter, (*shape, 4)).reshape(-1, 4)
     keys = key.reshape(1, 2) if key.size == 2 else np.broadcast_to(key, (*shape, 2)).reshape(-1, 2)
-    round_key, product = keys.T.astype(np.uint64), np.empty_like(multiplied)
-    for _ in range(ROUNDS):
-        np.multiply(multiplied, _MULTIPLIERS, out=product)
-        np.right_shift(product[::-1], _SHIFT, out=multiplied)
-        multiplied ^= others
-        multiplied ^= round_key
-        np.bitwise_and(product[::-1], _LOW, out=others)
-        round_key = (round_key + _WEYL) & _LOW
-    drawn = np.empty((multiplied.shape[1], 4), np.uint32)
-    drawn[:, 0::2], drawn[:, 1::2] = multiplied.T, others.T
+    drawn = np.empty((len(counters), 4), np.uint32)
+    for start in range(0, len(drawn), CACHED):
+        part = slice(start, start + CACHED)
+        _rounds(counters[part].T, (keys if len(keys) == 1 else keys[part]).T, drawn[part].T)
     return drawn.reshape(*shape, 4)
+
+
+def _rounds(words: Array32, keys: Array32, drawn: Array32) -> None:
+    """Write the ten rounds of words uint32[4, N] under keys uint32[2, N or 1] into `drawn` uint32[4, N]."""
+    multiplied, others = words[0::2].astype(np.uint64, order="C"), words[1::2]
+    factor = multiplied.view(np.uint32)[:, _LOW_HALF::2]
+    products = np.empty((2, *multiplied.shape), np.uint64)
+    round_key = keys
+    for number in range(ROUNDS):
+        product = np.multiply(multiplied, _MULTIPLIERS, out=products[number % 2])  # the other one still holds `others`
+        halves = product.view(np.uint32)[::-1]
+        np.bitwise_xor(halves[:, _HIGH_HALF::2], others, out=factor)
+        np.bitwise_xor(factor, round_key, out=factor)
+        others = halves[:, _LOW_HALF::2]
+        round_key = round_key + _WEYL
+    drawn[0::2], drawn[1::2] = factor, others
 
 
 def latents(seeds: Sequence[int] | npt.NDArray[Any], size: int) -> Floats:
@@ -107,13 +120,20 @@ def _words(
 
 def _uniforms(words: Array32) -> npt.NDArray[np.float64]:
     """Map words to the open interval (0, 1): the middle of each of 2^32 equal cells."""
-    return (words.astype(np.float64) + 0.5) * 2.0**-32
+    uniform = words.astype(np.float64)
+    uniform += 0.5
+    uniform *= 2.0**-32
+    return uniform
 
 
 def _normals(words: Array32, width: int) -> Floats:
     """Box-Muller: each pair of words gives a pair of normals."""
     uniform = _uniforms(words).reshape(len(words), -1, 2)
-    radius = np.sqrt(-2.0 * np.log(uniform[..., 0]))
+    radius = np.log(uniform[..., 0])
+    radius *= -2.0
+    np.sqrt(radius, out=radius)
     angle = 2.0 * np.pi * uniform[..., 1]
-    pairs = np.stack((radius * np.cos(angle), radius * np.sin(angle)), axis=-1)
-    return pairs.reshape(len(words), -1)[:, :width].astype(np.float32)
+    pairs = np.empty(uniform.shape, np.float32)
+    np.multiply(radius, np.cos(angle), out=pairs[..., 0], casting="same_kind")
+    np.multiply(radius, np.sin(angle, out=angle), out=pairs[..., 1], casting="same_kind")
+    return np.ascontiguousarray(pairs.reshape(len(words), -1)[:, :width])
