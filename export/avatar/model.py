@@ -143,8 +143,11 @@ class Palette(nn.Module):
     """Turns the scores of a fixed palette into colours.
 
     A generator trains on the softmax blend of the colours, whose gradient is exact. With `palette_mix` "one" it draws,
-    wherever no gradient is asked for, the one colour with the highest score.
+    wherever no gradient is asked for, the one colour with the highest score. `impurity` is the Gini impurity of the last
+    blend that was made for a gradient, 0 where every cell has one colour: a loss may keep it low.
     """
+
+    impurity: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -156,7 +159,10 @@ class Palette(nn.Module):
         """Takes scores [N, palette_size, H, W]; returns colours [N, image_channels, H, W] in [-1, 1]."""
         if self.one and not scores.requires_grad:
             return F.embedding(scores.argmax(dim=1), self.colours).permute(0, 3, 1, 2)
-        return F.conv2d(scores.softmax(dim=1), self.colours.t()[:, :, None, None])
+        weights = scores.softmax(dim=1)
+        if scores.requires_grad:
+            self.impurity = 1.0 - weights.square().sum(dim=1).mean()
+        return F.conv2d(weights, self.colours.t()[:, :, None, None])
 
 
 class Synthesis(nn.Module):
