@@ -19,8 +19,8 @@ from export.avatar.picture_cache import Prepared
 READER = "folder-1"
 """Changes whenever a file gives another picture than before."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF")
-"""Decoders that are tried, whatever the suffix says; MPO is what some phones write as .jpg."""
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+"""Decoders that are tried, whatever the suffix says."""
 MAX_PIXELS = 64_000_000
 """Larger pictures (8,000 x 8,000) are refused before they are decoded."""
 MINIMUM = 50
