@@ -21,28 +21,9 @@ def activate(x: Tensor) -> Tensor:
     return F.leaky_relu(x, 0.2) * math.sqrt(2.0)
 
 
-def _box_placements() -> Tensor:
-    """Returns [9, 16]: row k is the 2 x 2 box filter laid at tap k of a 3 x 3 kernel, on the 4 x 4 kernel they fold into."""
-    placed = torch.zeros(3, 3, 4, 4)
-    for row in range(3):
-        for column in range(3):
-            placed[row, column, row : row + 2, column : column + 2] = 0.25
-    return placed.reshape(9, 16)
-
-
-_BOX = _box_placements()
-
-
-def fold_box(weight: Tensor) -> Tensor:
-    """Convolves a [out, in, 3, 3] kernel with the 2 x 2 box filter: [out, in, 4, 4], for one strided convolution."""
-    out_channels, in_channels = weight.shape[:2]
-    placed = _BOX.to(device=weight.device, dtype=weight.dtype)
-    return (weight.reshape(out_channels * in_channels, 9) @ placed).reshape(out_channels, in_channels, 4, 4)
-
-
-def blur(x: Tensor, gain: float, padding: int) -> Tensor:
-    """Filters every channel with the [1, 3, 3, 1] kernel times gain."""
-    taps = x.new_tensor(FIR["linear"])
+def blur(x: Tensor, resample: Resample, *, gain: float, padding: int) -> Tensor:
+    """Filters every channel with the kernel of a resampling, times gain."""
+    taps = x.new_tensor(FIR[resample])
     channels = x.shape[1]
     kernel = (gain * taps[:, None] * taps[None, :]).expand(channels, 1, -1, -1)
     return F.conv2d(x, kernel, padding=padding, groups=channels)
@@ -51,17 +32,14 @@ def blur(x: Tensor, gain: float, padding: int) -> Tensor:
 def convolve_up(x: Tensor, weight: Tensor, resample: Resample) -> Tensor:
     """Convolves with a [out, in, 3, 3] kernel and doubles height and width."""
     # A stride-2 transposed convolution puts zeros between pixels: gain 4 makes up for them.
-    if resample == "nearest":
-        return F.conv_transpose2d(x, fold_box(weight * 4.0).transpose(0, 1), stride=2, padding=1)
-    # Folding this filter as well would make 6 x 6 kernels with four times the arithmetic.
-    return blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), gain=4.0, padding=1)
+    y = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+    return blur(y, resample, gain=4.0, padding=1 if resample == "linear" else 0)
 
 
 def convolve_down(x: Tensor, weight: Tensor, bias: Tensor | None, resample: Resample) -> Tensor:
     """Convolves with a [out, in, 3, 3] kernel and halves height and width."""
-    if resample == "nearest":
-        return F.conv2d(x, fold_box(weight), bias, stride=2, padding=1)
-    return F.conv2d(blur(x, gain=1.0, padding=2), weight, bias, stride=2)
+    y = blur(x, resample, gain=1.0, padding=2 if resample == "linear" else 1)
+    return F.conv2d(y, weight, bias, stride=2)
 
 
 def upsample(x: Tensor, resample: Resample) -> Tensor:

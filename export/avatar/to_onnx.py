@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bridge.model_card import TensorSpec
 from export.avatar.controls import Controls
 from export.avatar.encoder import Encoder
-from export.avatar.layers import EqualLinear, ModulatedConv, blur, fold_box
+from export.avatar.layers import EqualLinear, ModulatedConv, blur
 from export.avatar.model import Generator, Mapping, Synthesis
 from export.avatar.sample import DEFAULT_TRUNCATION, MAX_TRUNCATION
 from export.avatar.trained import Trained
@@ -25,6 +25,13 @@ from export.onnx_model import Feeds, Graph, publish
 
 TIE = 1e-5
 """Scores closer than this share of the largest one are a tie: either colour is right."""
+
+
+def fold_box(weight: Tensor) -> Tensor:
+    """Convolves a [out, in, 3, 3] kernel with the 2 x 2 box filter: [out, in, 4, 4], for one transposed convolution."""
+    out_channels, in_channels = weight.shape[:2]
+    box = weight.new_full((1, 1, 2, 2), 0.25)
+    return F.conv2d(weight.reshape(-1, 1, 3, 3), box, padding=1).reshape(out_channels, in_channels, 4, 4)
 
 
 class BakedConv(nn.Module):
@@ -48,7 +55,7 @@ class BakedConv(nn.Module):
         if self.up == "nearest":
             y = F.conv_transpose2d(x, self.kernel, stride=2, padding=1)
         elif self.up == "linear":
-            y = blur(F.conv_transpose2d(x, self.kernel, stride=2), gain=4.0, padding=1)
+            y = blur(F.conv_transpose2d(x, self.kernel, stride=2), "linear", gain=4.0, padding=1)
         else:
             y = F.conv2d(x, self.kernel, padding=self.kernel.shape[-1] // 2)
         if self.demodulate:

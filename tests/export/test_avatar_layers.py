@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from export.avatar.layers import FIR, EqualConv, EqualLinear, ModulatedConv, Resample, downsample, fold_box, upsample
+from export.avatar.layers import FIR, EqualConv, EqualLinear, ModulatedConv, Resample, downsample, upsample
 
 SIZES = st.integers(1, 5)
 
@@ -131,13 +131,6 @@ def test_a_halving_convolution_equals_convolution_then_filter(resample: Resample
     full = functional.conv2d(x, conv.weight * conv.gain, conv.bias, padding=1)
     inside = slice(1, -1)
     torch.testing.assert_close(conv(x)[:, :, inside, inside], papers_downsample(full, resample)[:, :, inside, inside])
-
-
-def test_folding_the_box_filter_is_a_convolution_of_both_kernels() -> None:
-    weight = double_noise(0, 4, 3, 3, 3)
-    box = torch.full((1, 1, 2, 2), 0.25, dtype=torch.float64)
-    expected = functional.conv2d(weight.reshape(12, 1, 3, 3), box, padding=1).reshape(4, 3, 4, 4)
-    torch.testing.assert_close(fold_box(weight), expected, rtol=0.0, atol=1e-15)
 
 
 @given(multiplier=st.sampled_from([1.0, 0.1, 0.01]))
