@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from export.avatar.augment import Pipeline
+from export.avatar.loss import Objective
 from export.avatar.model import ModelConfig
+
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -18,8 +23,8 @@ class TrainConfig:
     """Name of the run: its folder is <runs>/avatar/<run>."""
     runs: Path = Path("runs")
     """Folder of all runs."""
-    source: Literal["pixel-art", "folder"] = "pixel-art"
-    """The pictures: the built-in DiceBear faces or a folder of your own."""
+    source: str = "pixel-art"
+    """The pictures: a built-in DiceBear style (pixel-art, toon-head, avataaars and others) or "folder" for your own."""
     path: str = ""
     """The folder of pictures for --source folder, at any size; they are centre-cropped and resized."""
     licence: str = "unknown"
@@ -36,10 +41,22 @@ class TrainConfig:
     """Go on exactly where the run's checkpoint stopped."""
     seed: int = 1
     """Seed of weights, order of pictures, latents and noise."""
+    start_from: str = ""
+    """Begin with the networks of a default, a checkpoint or a run folder, which must have the same --model options."""
+    freeze_discriminator_layers: int = 0
+    """Blocks of the discriminator that keep their weights, the finest first; for --start-from (Freeze-D)."""
+    freeze_mapping: bool = False
+    """Keep the mapping network's weights; for --start-from."""
     batch: int = 32
-    """Pictures in a step."""
+    """Pictures in a step, over all processes."""
+    accumulate: int = 1
+    """Work a batch off in so many parts, one after the other: less memory, the same step."""
+    precision: Precision = "float32"
+    """Arithmetic of the networks; the mapping network and the penalties always use float32. float16 needs CUDA."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """Shape of both networks."""
+    objective: Objective = "logistic"
+    """The game: logistic (non-saturating), minimax (the original one) or hinge."""
     learning_rate: float = 0.0025
     """Learning rate of Adam for both networks."""
     r1_gamma: float = 0.1
@@ -58,34 +75,81 @@ class TrainConfig:
     """Half-life of the averaged generator in thousands of pictures."""
     mirror: bool = False
     """Show half of the pictures mirrored."""
+    augment: Literal["auto"] | Pipeline = "auto"
+    """What the discriminator sees changed, so that it does not learn few pictures by heart: none, blit (whole-pixel
+    moves), bg (and general geometry) or bgc (and colour); auto is bgc for folders and none for built-in pictures."""
+    augment_p: float = 0.0
+    """Probability of each change at the start."""
+    augment_target: float = 0.6
+    """The share r_t of real pictures recognised, less those not, at which the probability is held."""
+    augment_kimg: float = 500.0
+    """Thousands of pictures in which the probability can go from 0 to 1; 0 keeps it as it starts."""
+    augment_max: float = 0.85
+    """Largest probability of a change; at 1 changes can leak into the generated pictures."""
     log_every: int = 50
     """Steps between two points of the curves."""
     grid_minutes: float = 5.0
     """Minutes between two checkpoints with their sample grids."""
+    metric_minutes: float = 0.0
+    """Minutes between two measurements of FD-VGG, which keep the best checkpoint as best.pt; 0 measures by kimg."""
+    metric_kimg: float = 0.0
+    """Thousands of pictures between two measurements; 0 measures by minutes. Both 0: no measurements."""
+    metric_count: int = 1000
+    """Pictures in a measurement: held-out ones of a built-in style, the training pictures of a folder."""
     threads: int = 0
     """CPU threads of PyTorch; 0 leaves its default."""
     device: str = "cpu"
     """PyTorch device, for example cpu or cuda."""
 
     def __post_init__(self) -> None:
-        for name in ("faces", "batch", "r1_interval", "path_interval", "log_every", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
-        for name in ("minutes", "kimg", "r1_gamma", "path_weight", "average_kimg", "grid_minutes", "threads", "seed"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must not be below 0")
-        if not 0.0 <= self.mixing <= 1.0:
-            raise ValueError(f"mixing is {self.mixing}; it must be from 0 to 1")
+        for names, least, allowed in LIMITS:
+            for name in names.split():
+                if not allowed(getattr(self, name)):
+                    raise ValueError(f"{name} is {getattr(self, name)}; it must {least}")
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch is {self.batch}; it must be a multiple of accumulate, {self.accumulate}")
+        if self.precision == "float16" and not self.device.startswith("cuda"):
+            raise ValueError(f"precision float16 needs CUDA, not device {self.device}; use float32 or bfloat16")
+        if (self.freeze_discriminator_layers or self.freeze_mapping) and not self.start_from:
+            raise ValueError("frozen layers would keep random weights; give --start-from as well")
+        blocks = len(self.model.resolutions) - 1
+        if self.freeze_discriminator_layers > blocks:
+            raise ValueError(f"freeze_discriminator_layers is {self.freeze_discriminator_layers}; there are {blocks} blocks")
+        if self.metric_minutes and self.metric_kimg:
+            raise ValueError("metric_minutes and metric_kimg are both given; choose one")
 
     @property
     def folder(self) -> Path:
         """The run folder."""
         return self.runs / "avatar" / self.run
 
+    @property
+    def pipeline(self) -> Pipeline:
+        """The augmentation, with "auto" decided."""
+        if self.augment == "auto":
+            return "bgc" if self.source == "folder" else "none"
+        return self.augment
+
     def to_json(self) -> dict[str, Any]:
         """The configuration as plain JSON values."""
         return {key: str(v) if isinstance(v, Path) else v for key, v in dataclasses.asdict(self).items()}
 
 
-SESSION_FIELDS = {"run", "runs", "cache", "minutes", "kimg", "resume", "log_every", "grid_minutes", "threads", "device"}
-"""Fields that may differ between the sessions of one run; they change no weight."""
+_POSITIVE = "faces batch accumulate r1_interval path_interval log_every learning_rate metric_count"
+_NOT_NEGATIVE = (
+    "minutes kimg r1_gamma path_weight average_kimg grid_minutes threads seed metric_minutes metric_kimg augment_kimg "
+    "freeze_discriminator_layers"
+)
+LIMITS: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
+    (_POSITIVE, "be above 0", lambda value: value > 0),
+    (_NOT_NEGATIVE, "not be below 0", lambda value: value >= 0),
+    ("mixing augment_p augment_max", "be from 0 to 1", lambda value: 0.0 <= value <= 1.0),
+    ("augment_target", "be from -1 to 1", lambda value: -1.0 <= value <= 1.0),
+)
+"""Names of fields, what they must do, and whether a value does."""
+
+SESSION_FIELDS = {
+    *("run", "runs", "cache", "minutes", "kimg", "resume", "log_every", "grid_minutes", "threads", "device"),
+    *("accumulate", "metric_minutes", "metric_kimg", "metric_count"),
+}
+"""Fields that may differ between the sessions of one run; but for the order of summation they change no weight."""

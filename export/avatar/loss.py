@@ -1,21 +1,38 @@
-"""The losses of StyleGAN2: non-saturating logistic, R1 and path length."""
+"""The objectives of both players, and the penalties of StyleGAN2: R1 and path length."""
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Objective = Literal["logistic", "minimax", "hinge"]
+"""The game: `logistic` is the non-saturating form of the paper, `minimax` the original one, `hinge` a margin loss."""
 
-def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """The logistic loss of the discriminator."""
+
+def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, objective: Objective = "logistic") -> Tensor:
+    """What the discriminator D minimises, with D(x) = sigmoid(logit).
+
+    logistic and minimax (Goodfellow et al. 2014, arXiv:1406.2661) share it: -E[log D(x)] - E[log(1 - D(G(z)))].
+    hinge (Lim and Ye 2017, arXiv:1705.02894): E[max(0, 1 - logit(x))] + E[max(0, 1 + logit(G(z)))].
+    """
+    if objective == "hinge":
+        return F.relu(1.0 - real_logits).mean() + F.relu(1.0 + fake_logits).mean()
     return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
 
 
-def generator_loss(fake_logits: Tensor) -> Tensor:
-    """The non-saturating logistic loss of the generator (Goodfellow et al. 2014)."""
+def generator_loss(fake_logits: Tensor, objective: Objective = "logistic") -> Tensor:
+    """What the generator minimises.
+
+    logistic: -E[log D(G(z))]; minimax: E[log(1 - D(G(z)))], whose gradient fades where D is sure; hinge: -E[logit(G(z))].
+    """
+    if objective == "hinge":
+        return -fake_logits.mean()
+    if objective == "minimax":
+        return -F.softplus(fake_logits).mean()
     return F.softplus(-fake_logits).mean()
 
 
@@ -26,7 +43,7 @@ def r1_penalty(real_images: Tensor, real_logits: Tensor) -> Tensor:
 
 
 def path_lengths(images: Tensor, w: Tensor, direction: Tensor) -> Tensor:
-    """How far a random picture direction [N, 3, H, W] of unit normals moves w [N, layers, L]: lengths [N]."""
+    """How far a random picture direction [N, C, H, W] of unit normals moves w [N, layers, L]: lengths [N]."""
     scaled = direction / math.sqrt(images.shape[2] * images.shape[3])
     (gradient,) = torch.autograd.grad((images * scaled).sum(), w, create_graph=True)
     return gradient.square().sum(dim=2).mean(dim=1).sqrt()

@@ -1,25 +1,33 @@
-"""The training loop of the avatar family: budgets, curves, checkpoints and sample grids."""
+"""The training run of the avatar family: data, networks, budgets, checkpoints, measurements and pictures."""
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 from export import checkpoint
-from export.avatar import data
+from export.avatar import data, parallel
 from export.avatar.config import TrainConfig
+from export.avatar.evaluate import InLoopMetric
+from export.avatar.pictures import straight
 from export.avatar.sample import DEFAULT_TRUNCATION, generate
+from export.avatar.trained import open_trained
 from export.avatar.trainer import Diverged, Trainer
-from export.run_log import RunLog, write_config
+from export.run_log import RunLog, write_config, write_film
 
 KIND = "avatar"
 CHECKPOINT = "checkpoint.pt"
+BEST = "best.pt"
+JUDGE = "metric/fd_vgg"
+"""The figure that decides which checkpoint is the best: less is better."""
 
 
 @contextmanager
@@ -35,69 +43,148 @@ def stop_signals() -> Iterator[list[int]]:
 
 
 def train(config: TrainConfig) -> Path:
-    """Trains until a budget ends or a signal comes; returns the path of the checkpoint."""
+    """Trains until a budget ends or a signal comes; returns the path of the checkpoint.
+
+    Under torchrun every process calls this: they train together, and process 0 writes the files.
+    """
     if not config.minutes and not config.kimg:
         raise ValueError("no budget: give --minutes, --kimg or both")
     if config.threads:
         torch.set_num_threads(config.threads)
+    with parallel.processes(config.device) as device:
+        config = dataclasses.replace(config, device=device)
+        with parallel.first_process_first():
+            dataset = load_data(config)
+        trainer = Trainer(config, dataset.images)
+        trainer.datasheet = dataset.datasheet.to_json()
+        path = config.folder / CHECKPOINT
+        if config.resume:
+            trainer.restore(checkpoint.load(path, KIND))
+        elif path.exists():
+            raise ValueError(f'"{path}" exists; go on with --resume or choose another --run name')
+        elif config.start_from:
+            source = open_trained(config.start_from)
+            trainer.start_from(source.generator, source.discriminator)
+        resumed_at = trainer.images_seen if config.resume else None
+        first = parallel.rank() == 0
+        with RunLog(config.folder, resumed_at=resumed_at) if first else nullcontext() as log, stop_signals() as signals:
+            if log:
+                write_config(config.folder, config.to_json())
+            try:
+                TrainingLoop(trainer, log, held_out(config, dataset.images) if first else None).run(signals)
+            except Diverged as error:
+                good = f'the last good checkpoint is "{path}"' if path.exists() else "there is no good checkpoint yet"
+                raise Diverged(f"{error}; {good}; a lower --learning-rate or a higher --r1-gamma is steadier") from error
+    return path
+
+
+def load_data(config: TrainConfig, count: int = 0, split: data.Split = "train") -> data.Dataset:
+    """The pictures of a run; raises ValueError when they do not fill a batch."""
+    model = config.model
     dataset = data.load(
         config.source,
         config.path,
         config.licence,
-        size=config.model.image_size,
-        count=config.faces,
+        size=model.image_size,
+        count=count or config.faces,
         seed=config.seed,
         cache=config.cache,
-        pixel_size=config.model.pixel_size,
-        channels=config.model.image_channels,
+        pixel_size=model.pixel_size,
+        channels=model.image_channels,
+        split=split,
     )
-    if len(dataset.images) < config.batch:
+    if split == "train" and len(dataset.images) < config.batch:
         raise ValueError(f"{dataset.name} has {len(dataset.images)} pictures; a batch takes {config.batch}")
-    trainer = Trainer(config, dataset.images)
-    trainer.datasheet = dataset.datasheet.to_json()
-    path = config.folder / CHECKPOINT
-    if config.resume:
-        trainer.restore(checkpoint.load(path, KIND))
-    elif path.exists():
-        raise ValueError(f'"{path}" exists; go on with --resume or choose another --run name')
-    write_config(config.folder, config.to_json())
-    with RunLog(config.folder, resumed_at=trainer.images_seen if config.resume else None) as log, stop_signals() as signals:
-        try:
-            run_steps(trainer, log, path, signals)
-        except Diverged as error:
-            good = f'the last good checkpoint is "{path}"' if path.exists() else "there is no good checkpoint yet"
-            raise Diverged(f"{error}; {good}; a lower --learning-rate or a higher --r1-gamma is steadier") from error
-    return path
+    return dataset
 
 
-def run_steps(trainer: Trainer, log: RunLog, path: Path, signals: list[int]) -> None:
-    """The training loop: steps, curves, and a checkpoint with a sample grid every few minutes and at the end."""
-    config = trainer.config
-    total = int(config.kimg * 1000) or None
-    started = saved = time.monotonic()
-    before, first_step = trainer.seconds, trainer.step
-    with tqdm(total=total, initial=trainer.images_seen, desc="training", unit="img", smoothing=0.05) as bar:
-        while not signals and (total is None or trainer.images_seen < total):
-            now = time.monotonic()
-            if config.minutes and now - started >= config.minutes * 60:
-                break
-            trainer.train_step()
-            trainer.seconds = before + time.monotonic() - started
-            bar.update(config.batch)
-            if trainer.step % config.log_every == 0:
-                trainer.check_finite()
-                bar.set_postfix({name: f"{value:.2f}" for name, value in trainer.metrics.items() if "loss" in name})
-                log.scalars(trainer.metrics, trainer.images_seen)
-            if now - saved >= config.grid_minutes * 60:
-                save(trainer, log, path)
-                saved = now
-    if trainer.step > first_step:
-        save(trainer, log, path)
+def held_out(config: TrainConfig, images: np.ndarray) -> InLoopMetric | None:
+    """What the generator is measured by, or None without measurements: held-out pictures, or a folder's own."""
+    if not config.metric_minutes and not config.metric_kimg:
+        return None
+    if config.source != data.FOLDER:
+        images = load_data(config, config.metric_count, "held-out").images
+    return InLoopMetric(images, config.metric_count, config.cache)
 
 
-def save(trainer: Trainer, log: RunLog, path: Path) -> None:
-    """Writes a checkpoint and the sample grid of seeds 0 to 63, after making sure that all weights are finite."""
-    trainer.check_finite()
-    checkpoint.save(path, KIND, trainer.state())
-    images = generate(trainer.average, range(64), DEFAULT_TRUNCATION)
-    log.pictures("samples", images, trainer.images_seen, columns=8, enlarge=max(1, 128 // trainer.config.model.image_size))
+class TrainingLoop:
+    """Steps with what happens between them; every process runs it, and process 0 has the log and the metric."""
+
+    def __init__(self, trainer: Trainer, log: RunLog | None, metric: InLoopMetric | None) -> None:
+        self.trainer, self.log, self.metric = trainer, log, metric
+        self.started = self.saved = self.measured = time.monotonic()
+        self.seconds_before, self.first_step = trainer.seconds, trainer.step
+        self.measured_at = trainer.images_seen
+
+    def run(self, signals: list[int]) -> None:
+        """Trains until a budget ends or a signal comes, with curves, checkpoints, sample grids and measurements."""
+        trainer, config = self.trainer, self.trainer.config
+        total = int(config.kimg * 1000) or None
+        bar = tqdm(
+            total=total, initial=trainer.images_seen, desc="training", unit="img", smoothing=0.05, disable=self.log is None
+        )
+        with bar:
+            while total is None or trainer.images_seen < total:
+                stop, save, measure = parallel.any_process(self._over(signals), self._save_due(), self._measure_due())
+                if measure:
+                    self.measure()
+                if save:
+                    self.save()
+                if stop:
+                    break
+                trainer.train_step()
+                trainer.seconds = self.seconds_before + time.monotonic() - self.started
+                bar.update(config.batch)
+                if trainer.step % config.log_every == 0:
+                    trainer.check_finite()
+                    bar.set_postfix({name: f"{value:.2f}" for name, value in trainer.metrics.items() if "loss" in name})
+                    if self.log:
+                        self.log.scalars(trainer.metrics, trainer.images_seen)
+        if trainer.step > self.first_step:
+            if parallel.any_process(self._measure_due())[0]:
+                self.measure()
+            self.save()
+            if self.log:
+                write_film(self.log.folder, "samples", self.log.folder / "progress.gif")
+
+    def save(self, name: str = CHECKPOINT) -> None:
+        """Writes a checkpoint and the sample grid of seeds 0 to 63, after making sure that all weights are finite."""
+        trainer = self.trainer
+        trainer.check_finite()
+        state = trainer.state()
+        if self.log:
+            checkpoint.save(trainer.config.folder / name, KIND, state)
+            images = straight(generate(trainer.average, range(64), DEFAULT_TRUNCATION))
+            enlarge = max(1, 128 // trainer.config.model.image_size)
+            self.log.pictures("samples", images, trainer.images_seen, columns=8, enlarge=enlarge)
+        self.saved = time.monotonic()
+
+    def measure(self) -> None:
+        """Measures the averaged generator and keeps the best checkpoint so far as best.pt."""
+        trainer = self.trainer
+        trainer.check_finite()
+        if self.log and self.metric:
+            best = trainer.metrics.get(f"best/{JUDGE}", float("inf"))
+            found = {f"metric/{name}": value for name, value in self.metric.measure(trainer.average).items()}
+            trainer.metrics |= found | {f"best/{JUDGE}": min(best, found[JUDGE])}
+            self.log.scalars(found, trainer.images_seen)
+            better = found[JUDGE] < best
+        else:
+            better = False
+        if parallel.any_process(better)[0]:
+            self.save(BEST)
+        self.measured, self.measured_at = time.monotonic(), trainer.images_seen
+
+    def _over(self, signals: list[int]) -> bool:
+        minutes = self.trainer.config.minutes
+        return bool(signals) or bool(minutes and time.monotonic() - self.started >= minutes * 60)
+
+    def _save_due(self) -> bool:
+        return time.monotonic() - self.saved >= self.trainer.config.grid_minutes * 60
+
+    def _measure_due(self) -> bool:
+        config, seen = self.trainer.config, self.trainer.images_seen
+        if config.metric_kimg:
+            every = config.metric_kimg * 1000
+            return seen > self.measured_at and seen // every > (seen - config.batch) // every
+        return bool(config.metric_minutes) and time.monotonic() - self.measured >= config.metric_minutes * 60

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from export.avatar import loss
+from export.avatar import augment, loss
+from export.avatar.adaptive import AdaptiveStrength
+from export.avatar.batches import Batch, BatchSource
 from export.avatar.config import SESSION_FIELDS, TrainConfig
+from export.avatar.latents import Latents, draw_latents
 from export.avatar.model import Discriminator, Generator
 from export.avatar.palette import choose_palette
-
-Network = TypeVar("Network", bound=torch.nn.Module)
+from export.avatar.parallel import mean, world
+from export.avatar.players import Player, Precision, build, frozen_discriminator, frozen_generator
 
 
 class Diverged(RuntimeError):
@@ -23,37 +26,57 @@ class Diverged(RuntimeError):
 
 
 class Trainer:
-    """Everything that changes while training: networks, optimisers, counters and the one random generator."""
+    """Everything that changes while training: networks, optimisers, counters and the one random generator.
+
+    images are uint8 [N, C, S, S] in the model's channels and size, C = 4 being premultiplied RGBA.
+    """
 
     def __init__(self, config: TrainConfig, images: np.ndarray) -> None:
         self.config = config
-        self.images = images
         self.rng = torch.Generator().manual_seed(config.seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.generator = self._place(Generator(config.model))
-            self.discriminator = self._place(Discriminator(config.model))
+        self.batches = BatchSource(config, images, self.rng)
+        self.generator, self.discriminator = build(config)
         if self.generator.synthesis.palette is not None:
             colours = choose_palette(images, config.model.palette_size)
             self.generator.synthesis.palette.colours.copy_(torch.from_numpy(colours))
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         path_interval = config.path_interval if config.path_weight else 0
-        self.generator_optimiser = self._adam(self.generator, path_interval)
-        self.discriminator_optimiser = self._adam(self.discriminator, config.r1_interval)
+        self.players = {
+            "generator": Player(self.generator, config, interval=path_interval, frozen=frozen_generator(config)),
+            "discriminator": Player(
+                self.discriminator, config, interval=config.r1_interval, frozen=frozen_discriminator(config)
+            ),
+        }
+        self.precision = Precision(config)
+        self.strength = AdaptiveStrength(
+            p=config.augment_p, target=config.augment_target, kimg=config.augment_kimg, limit=config.augment_max
+        )
         self.path_mean = torch.zeros((), device=config.device)
         self.step = 0
         self.seconds = 0.0
         self.metrics: dict[str, float] = {}
         self.datasheet: dict[str, Any] = {}
-        self._epoch: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+        self._measured: dict[str, Tensor] = {}
 
     @property
     def images_seen(self) -> int:
-        """Real pictures shown so far."""
+        """Real pictures shown so far, by all processes."""
         return self.step * self.config.batch
 
+    def start_from(self, generator: Generator, discriminator: Discriminator) -> None:
+        """Begins with trained networks of the same shape instead of random ones."""
+        if generator.config != self.config.model:
+            ours, theirs = vars(self.config.model), vars(generator.config)
+            wrong = "; ".join(f"{key} is {ours[key]} here, {theirs[key]} there" for key in ours if ours[key] != theirs[key])
+            raise ValueError(f"the networks to start from have another shape: {wrong}; give the same --model options")
+        for network in (self.generator, self.average):
+            network.load_state_dict(generator.state_dict())
+        self.discriminator.load_state_dict(discriminator.state_dict())
+
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds: enough to go on bit for bit."""
+        """What a checkpoint holds: enough to go on bit for bit. All processes call it, one writes it."""
+        self.collect_metrics()
+        scaler = self.precision.scaler
         return {
             "config": self.config.to_json(),
             "datasheet": self.datasheet,
@@ -63,8 +86,9 @@ class Trainer:
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict(),
             "average": self.average.state_dict(),
-            "generator_optimiser": self.generator_optimiser.state_dict(),
-            "discriminator_optimiser": self.discriminator_optimiser.state_dict(),
+            "optimisers": {name: player.optimiser.state_dict() for name, player in self.players.items()},
+            "augmentation": self.strength.state(),
+            "scaler": scaler.state_dict() if scaler else {},
             "path_mean": self.path_mean,
             "rng": self.rng.get_state(),
         }
@@ -76,8 +100,13 @@ class Trainer:
             then = state["config"].get(key)
             if then != value:
                 raise ValueError(f"the checkpoint was trained with {key} = {then}, not {value}; use another --run name")
-        for name in ("generator", "discriminator", "average", "generator_optimiser", "discriminator_optimiser"):
+        for name in ("generator", "discriminator", "average"):
             getattr(self, name).load_state_dict(state[name])
+        for name, player in self.players.items():
+            player.optimiser.load_state_dict(state["optimisers"][name])
+        self.strength.restore(state["augmentation"], share=1.0 / world())
+        if self.precision.scaler and state["scaler"]:
+            self.precision.scaler.load_state_dict(state["scaler"])
         self.path_mean = state["path_mean"].to(self.config.device)
         self.rng.set_state(state["rng"])
         self.step, self.seconds, self.metrics = state["step"], state["seconds"], dict(state["metrics"])
@@ -85,20 +114,30 @@ class Trainer:
     def train_step(self) -> None:
         """One step of both players: they share the generated pictures, the discriminator moves first."""
         config = self.config
-        real = self._real_batch()
-        fake = self._fake_batch()
-        self._step_discriminator(real, fake.detach())
-        self._step_generator(fake)
+        batches = self.batches.draw(self.step, self.strength.p)
+        fakes = self._fakes(batches)
+        reals = self._step_discriminator(batches, fakes)
+        self._step_generator(batches, fakes)
         if self.step % config.r1_interval == 0:
-            self._step_r1(real)
+            self._step_r1(reals)
         if config.path_weight and self.step % config.path_interval == 0:
             self._step_path_length()
         self.step += 1
+        self.strength.update(self.step, config.batch)
         self._update_average()
+
+    def collect_metrics(self) -> dict[str, float]:
+        """Brings `metrics` up to date, with means over all processes: all of them must call it."""
+        if self._measured:
+            values = mean(torch.stack([value.float() for value in self._measured.values()])).tolist()
+            self.metrics.update(zip(self._measured, values, strict=True))
+            self._measured.clear()
+        self.metrics |= {"augmentation/p": self.strength.p, "augmentation/r_t": self.strength.overfitting}
+        return self.metrics
 
     def check_finite(self) -> None:
         """Raises Diverged when a loss or a weight is not a finite number."""
-        for name, value in self.metrics.items():
+        for name, value in self.collect_metrics().items():
             if not math.isfinite(value):
                 raise Diverged(f"{name} became {value} after {self.images_seen} pictures")
         for network in (self.generator, self.discriminator):
@@ -106,95 +145,100 @@ class Trainer:
                 if not torch.isfinite(weight).all():
                     raise Diverged(f"weight {name} is not finite after {self.images_seen} pictures")
 
-    def _step_discriminator(self, real: Tensor, fake: Tensor) -> None:
-        self.discriminator.requires_grad_(True)
-        real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
-        value = loss.discriminator_loss(real_logits, fake_logits)
-        self._descend(self.discriminator_optimiser, value)
-        self.metrics["loss/discriminator"] = value.item()
-        self.metrics["logit/real"] = real_logits.mean().item()
-        self.metrics["logit/fake"] = fake_logits.mean().item()
+    def _step_discriminator(self, batches: list[Batch], fakes: list[Tensor]) -> list[Tensor]:
+        """Returns the real pictures as the discriminator saw them."""
+        config, player, reals = self.config, self.players["discriminator"], []
+        player.learn(True)
+        for batch, fake in zip(batches, fakes, strict=True):
+            real = self._change(batch.real, batch, 0)
+            real_logits, fake_logits = self._judge(real), self._judge(self._change(fake.detach(), batch, 1))
+            value = loss.discriminator_loss(real_logits, fake_logits, config.objective)
+            self.precision.backward(value / config.accumulate)
+            self.strength.observe(real_logits)
+            self._measure({"loss/discriminator": value, "logit/real": real_logits.mean(), "logit/fake": fake_logits.mean()})
+            reals.append(real)
+        player.step(self.precision.scaler)
+        return reals
 
-    def _step_generator(self, fake: Tensor) -> None:
-        self.discriminator.requires_grad_(False)
-        value = loss.generator_loss(self.discriminator(fake))
-        self._descend(self.generator_optimiser, value)
-        self.metrics["loss/generator"] = value.item()
+    def _step_generator(self, batches: list[Batch], fakes: list[Tensor]) -> None:
+        self.players["discriminator"].learn(False)
+        for batch, fake in zip(batches, fakes, strict=True):
+            # A batch in parts is generated again, one part at a time, so that one graph at a time is kept.
+            image = fake if fake.requires_grad else self._generate(batch.latents)[0]
+            value = loss.generator_loss(self._judge(self._change(image, batch, 2)), self.config.objective)
+            self.precision.backward(value / self.config.accumulate)
+            self._measure({"loss/generator": value})
+        self.players["generator"].step(self.precision.scaler)
 
-    def _step_r1(self, real: Tensor) -> None:
-        self.discriminator.requires_grad_(True)
-        real = real.detach().requires_grad_(True)
-        penalty = loss.r1_penalty(real, self.discriminator(real))
+    def _step_r1(self, reals: list[Tensor]) -> None:
+        """R1 at the real pictures as the discriminator saw them, in float32."""
+        config, player = self.config, self.players["discriminator"]
+        player.learn(True)
         # Lazy regularisation: applied once in r1_interval steps, so it counts r1_interval times.
-        weight = 0.5 * self.config.r1_gamma * self.config.r1_interval
-        self._descend(self.discriminator_optimiser, penalty * weight)
-        self.metrics["penalty/r1"] = penalty.item()
+        weight = 0.5 * config.r1_gamma * config.r1_interval / config.accumulate
+        for real in reals:
+            images = real.detach().requires_grad_(True)
+            penalty = loss.r1_penalty(images, self.discriminator(images))
+            (penalty * weight).backward()
+            self._measure({"penalty/r1": penalty})
+        player.step()
 
     def _step_path_length(self) -> None:
-        config = self.config
-        count = max(1, config.batch // 2)
-        w = self._styles(count)
-        images = self.generator.synthesis(w, self._normal(count, config.model.noise_size))
-        lengths = loss.path_lengths(images, w, self._normal(*images.shape))
-        mean = self.path_mean.lerp(lengths.mean(), config.path_decay)
-        self.path_mean = mean.detach()
-        penalty = (lengths - mean).square().mean()
-        self._descend(self.generator_optimiser, penalty * config.path_weight * config.path_interval)
-        self.metrics["penalty/path"] = penalty.item()
-        self.metrics["path_length"] = self.path_mean.item()
+        """The path-length penalty on half a batch, in float32; the mean length follows after the step."""
+        config, model = self.config, self.config.model
+        count = max(1, config.batch // self.batches.parts // 2) * self.batches.parts
+        latents = draw_latents(model, count, config.mixing, self.rng)
+        directions = torch.randn(count, model.image_channels, model.image_size, model.image_size, generator=self.rng)
+        lengths = []
+        for chosen in self.batches.my_parts(count):
+            part = latents.part(chosen, config.device)
+            w = self._styles(part)
+            w = w if w.requires_grad else w.requires_grad_(True)
+            images = self.generator.synthesis(w, part.noise)
+            lengths.append(loss.path_lengths(images, w, directions[chosen].to(config.device)))
+            penalty = (lengths[-1] - self.path_mean).square().mean()
+            (penalty * config.path_weight * config.path_interval / config.accumulate).backward()
+            self._measure({"penalty/path": penalty})
+        self.players["generator"].step()
+        self.path_mean = self.path_mean.lerp(mean(torch.cat(lengths).detach().mean()), config.path_decay)
+        self._measured["path_length"] = self.path_mean
 
-    def _descend(self, optimiser: torch.optim.Optimizer, value: Tensor) -> None:
-        optimiser.zero_grad(set_to_none=True)
-        value.backward()
-        optimiser.step()
+    def _fakes(self, batches: list[Batch]) -> list[Tensor]:
+        """Generates each part, keeping its graph for the generator's step if there is one only; w's mean follows."""
+        with torch.set_grad_enabled(len(batches) == 1):
+            generated = [self._generate(batch.latents) for batch in batches]
+        w_mean = torch.stack([w[:, 0].detach().mean(dim=0) for _, w in generated]).mean(dim=0)
+        self.generator.mapping.w_mean.lerp_(mean(w_mean), 0.005)
+        return [image for image, _ in generated]
 
-    def _fake_batch(self) -> Tensor:
-        config = self.config
-        w = self._styles(config.batch)
-        return self.generator.synthesis(w, self._normal(config.batch, config.model.noise_size))
+    def _generate(self, latents: Latents) -> tuple[Tensor, Tensor]:
+        """Returns pictures [N, C, S, S] and the styles [N, num_layers, L] they were drawn with."""
+        w = self._styles(latents)
+        with self.precision.reduced():
+            return self.generator.synthesis(w, latents.noise).float(), w
 
-    def _styles(self, count: int) -> Tensor:
-        """Draws w [count, num_layers, L] with style mixing and lets the mean of w follow."""
-        config, mapping = self.config, self.generator.mapping
-        w = mapping.to_w(self._normal(count, config.model.latent_size))
-        w_mix = mapping.to_w(self._normal(count, config.model.latent_size))
-        mapping.w_mean.lerp_(w.detach().mean(dim=0), 0.005)
-        layers = config.model.num_layers
-        crossover = torch.randint(1, layers, (count,), generator=self.rng)
-        mixed = torch.rand(count, generator=self.rng) < config.mixing
-        end = torch.full_like(crossover, layers)
-        return mapping.mix(w, w_mix, torch.where(mixed, crossover, end).to(config.device), end.to(config.device))
+    def _styles(self, latents: Latents) -> Tensor:
+        mapping = self.generator.mapping
+        end = torch.full_like(latents.mix_start, self.config.model.num_layers)
+        return mapping.mix(mapping.to_w(latents.z), mapping.to_w(latents.z_mix), latents.mix_start, end)
 
-    def _real_batch(self) -> Tensor:
-        """The next pictures in the order that seed and epoch fix, as floats in [-1, 1]."""
-        batch = self.config.batch
-        per_epoch = len(self.images) // batch
-        epoch, position = divmod(self.step, per_epoch)
-        if self._epoch[0] != epoch:
-            self._epoch = (epoch, np.random.default_rng([self.config.seed, epoch]).permutation(len(self.images)))
-        chosen = np.sort(self._epoch[1][position * batch : (position + 1) * batch])
-        pixels = torch.from_numpy(np.ascontiguousarray(self.images[chosen])).to(self.config.device)
-        real = pixels.float().div(127.5).sub(1.0)
-        if self.config.mirror:
-            flip = (torch.rand(batch, generator=self.rng) < 0.5).to(self.config.device)
-            real = torch.where(flip[:, None, None, None], real.flip(3), real)
-        return real.contiguous(memory_format=torch.channels_last)
+    def _change(self, images: Tensor, batch: Batch, which: int) -> Tensor:
+        return augment.apply(images, batch.changes[which], self.config.model.pixel_size) if batch.changes else images
+
+    def _judge(self, images: Tensor) -> Tensor:
+        with self.precision.reduced():
+            return self.discriminator(images).float()
+
+    def _measure(self, values: dict[str, Tensor]) -> None:
+        """Keeps what the last part gave; brought to the CPU when somebody looks."""
+        self._measured |= {name: value.detach() for name, value in values.items()}
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        half_life = min(self.config.average_kimg * 1000, 0.05 * self.images_seen)
+        half_life = self.config.average_kimg * 1000
+        if not self.config.start_from:
+            half_life = min(half_life, 0.05 * self.images_seen)
         weight = 1.0 - 0.5 ** (self.config.batch / max(half_life, 1e-8))
         for average, current in zip(self.average.parameters(), self.generator.parameters(), strict=True):
             average.lerp_(current, weight)
         self.average.mapping.w_mean.copy_(self.generator.mapping.w_mean)
-
-    def _normal(self, *shape: int) -> Tensor:
-        return torch.randn(shape, generator=self.rng).to(self.config.device)
-
-    def _place(self, network: Network) -> Network:
-        return network.to(device=self.config.device, memory_format=torch.channels_last)
-
-    def _adam(self, network: torch.nn.Module, interval: int) -> torch.optim.Adam:
-        # Lazy regularisation takes interval + 1 optimiser steps for interval steps of the loss (section 3.1).
-        ratio = interval / (interval + 1) if interval else 1.0
-        return torch.optim.Adam(network.parameters(), lr=self.config.learning_rate * ratio, betas=(0.0, 0.99**ratio), eps=1e-8)

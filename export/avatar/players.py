@@ -1,0 +1,85 @@
+"""The two networks as they are trained: what learns, in which arithmetic, and how a step is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from export.avatar.config import TrainConfig
+from export.avatar.model import Discriminator, Generator
+from export.avatar.parallel import average_gradients
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Player:
+    """One network with its Adam optimiser; frozen weights stay out of it."""
+
+    def __init__(self, network: nn.Module, config: TrainConfig, *, interval: int, frozen: set[str]) -> None:
+        """interval: steps between two penalties of this player, 0 for none. frozen: prefixes of parameter names."""
+        self.network = network
+        self.trained = [p for name, p in network.named_parameters() if not name.startswith(tuple(frozen))]
+        network.requires_grad_(False)
+        self.learn(True)
+        # Lazy regularisation takes interval + 1 optimiser steps for interval steps of the loss (section 3.1).
+        ratio = interval / (interval + 1) if interval else 1.0
+        rate, betas = config.learning_rate * ratio, (0.0, 0.99**ratio)
+        self.optimiser = torch.optim.Adam(self.trained, lr=rate, betas=betas, eps=1e-8, fused=True)
+
+    def learn(self, enabled: bool) -> None:
+        """Lets gradients reach the weights that are not frozen, or none."""
+        for parameter in self.trained:
+            parameter.requires_grad_(enabled)
+
+    def step(self, scaler: torch.amp.GradScaler | None = None) -> None:
+        """One optimiser step with the gradients gathered so far, averaged over all processes, which it then drops."""
+        average_gradients(self.trained)
+        if scaler is None:
+            self.optimiser.step()
+        else:
+            scaler.step(self.optimiser)
+            scaler.update()
+        self.optimiser.zero_grad(set_to_none=True)
+
+
+class Precision:
+    """Autocast and, for float16, the scale that keeps small gradients above zero."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.dtype = DTYPES[config.precision]
+        self.device = torch.device(config.device).type
+        self.scaler = torch.amp.GradScaler(self.device) if self.dtype == torch.float16 else None
+
+    @contextmanager
+    def reduced(self) -> Iterator[None]:
+        """Runs what is inside in the reduced precision, where one was chosen."""
+        with torch.autocast(self.device, self.dtype, enabled=self.dtype != torch.float32):
+            yield
+
+    def backward(self, loss: Tensor) -> None:
+        """Adds the gradients of a loss, scaled in float16."""
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+
+
+def frozen_generator(config: TrainConfig) -> set[str]:
+    """Prefixes of the generator's weights that stay as they are."""
+    return {"mapping."} if config.freeze_mapping else set()
+
+
+def frozen_discriminator(config: TrainConfig) -> set[str]:
+    """Prefixes of the discriminator's weights that stay: its first blocks, the finest (Mo et al. 2020, arXiv:2002.10964)."""
+    count = config.freeze_discriminator_layers
+    return {"from_image.", *(f"blocks.{index}." for index in range(count))} if count else set()
+
+
+def build(config: TrainConfig) -> tuple[Generator, Discriminator]:
+    """Both networks with the random weights of the seed, on the device, channels last."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        networks = Generator(config.model), Discriminator(config.model)
+    for network in networks:
+        network.to(device=config.device, memory_format=torch.channels_last)
+    return networks
