@@ -81,7 +81,8 @@ def _avatars(models: Path, name: str, count: int) -> Case:
         "z": z,
         "z_mix": z,
         "truncation": np.full(count, spec["default_truncation"], np.float32),
-        "mix_layer": np.full(count, spec["num_layers"], np.int64),
+        "mix_start": np.zeros(count, np.int64),
+        "mix_end": np.zeros(count, np.int64),
     }
     noise = seeds.avatar_noise(range(count), spec["noise_size"])
 
