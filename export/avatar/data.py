@@ -67,7 +67,8 @@ def load(
 
     source is a built-in DiceBear style ("pixel-art") or "folder", which reads the pictures below `path`.
     Equal arguments give equal pictures; a larger count begins with the same ones. "held-out" draws other seeds than
-    "train" does for any seed; folders have no such part. channels "auto" gives RGBA where a picture has
+    "train" does for any seed (two seeds may still give the same face: 5 of 2,000 held-out toon heads are among 8,000
+    of "train", of pixel-art none); folders have no such part. channels "auto" gives RGBA where a picture has
     transparency; 3 lays the pictures on white. pixel_size P gives pictures that consist of P x P squares: drawn
     pictures that do not are left out, those of a folder are reduced to size / P cells.
     Raises ValueError when the source cannot give the pictures that were asked for, and says why.
