@@ -273,3 +273,38 @@ def test_the_worker_ends_when_nothing_waits_and_starts_again():
             assert batcher._worker is None
 
     in_loop(test, Doubles())
+
+
+@pytest.mark.parametrize("max_wait_s", [0.0, 60.0])
+def test_a_request_alone_waits_for_nobody_and_shares_its_run_with_nobody(max_wait_s):
+    session = Doubles()
+
+    async def test(batcher):
+        session.gate.clear()
+        first = asyncio.create_task(batcher.run(feeds(0), alone=True))
+        await asyncio.to_thread(session.started.wait, 30)
+        others = [asyncio.create_task(batcher.run(feeds(*values), alone=alone)) for values, alone in QUEUE]
+        await turns()
+        session.gate.set()
+        if max_wait_s:
+            others[-1].cancel()
+        return await asyncio.gather(first, *others, return_exceptions=True)
+
+    answers = in_loop(test, session, max_wait_s=max_wait_s)
+    assert session.sizes == ([1, 2, 1, 2] if max_wait_s else [1, 2, 1, 2, 1])
+    for (values, _), answer in zip(QUEUE[:-1], answers[1:], strict=False):
+        np.testing.assert_array_equal(answer["y"], feeds(*values)["x"] * 2)
+
+
+QUEUE = [((1, 2), True), ((3,), True), ((4, 5), True), ((6,), False)]
+
+
+def test_a_request_alone_that_is_too_large_is_run_in_parts_alone():
+    session = Doubles()
+
+    async def test(batcher):
+        return await asyncio.gather(batcher.run(feeds(*range(10)), alone=True), batcher.run(feeds(1)))
+
+    answer, _ = in_loop(test, session)
+    np.testing.assert_array_equal(answer["y"], feeds(*range(10))["x"] * 2)
+    assert sorted(session.sizes) == [1, 2, 8]
