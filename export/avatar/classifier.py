@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,15 @@ class AttributePredictor(nn.Module):
             images = F.avg_pool2d(images, self.pixel_size)
         return self.output(F.leaky_relu(self.hidden(self.features(images)), 0.2))
 
+    def only(self, names: Sequence[str]) -> AttributePredictor:
+        """A copy that reads some of the attributes, in the order given."""
+        kept = copy.deepcopy(self)
+        columns = [self.names.index(name) for name in names]
+        kept.names = tuple(names)
+        kept.output.weight.data = self.output.weight[columns]
+        kept.output.bias.data = self.output.bias[columns]
+        return kept
+
 
 def _block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
     return [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)]
@@ -60,7 +70,7 @@ class Reading:
 
 
 def fit_predictor(
-    images: np.ndarray, names: Sequence[str], table: np.ndarray, *, pixel_size: int = 1, shown: int = 32_000, seed: int = 0
+    images: np.ndarray, names: Sequence[str], table: np.ndarray, *, pixel_size: int = 1, shown: int = 24_000, seed: int = 0
 ) -> AttributePredictor:
     """Trains a predictor on pictures uint8 [N, C, S, S] and their attributes float32 [N, A] in [0, 1].
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 import tyro
 
 from export.avatar.config import TrainConfig
+from export.avatar.control_commands import ControlsConfig, EncoderConfig
 from export.avatar.data_command import DataConfig
 from export.avatar.evaluate import EvaluateConfig, load_pictures
 from export.avatar.pictures import over, straight
@@ -38,6 +40,8 @@ class SampleConfig:
     """default, a checkpoint file or a run folder."""
     truncation: float = DEFAULT_TRUNCATION
     """1 for all the variety, 0 for the mean face."""
+    control: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE"), tyro.conf.UseAppendAction] = ()
+    """Move a slider for all pictures, such as --control glasses=0.8; can be given several times."""
     columns: int = 8
     """Pictures in a row of the grid."""
     enlarge: int = 1
@@ -51,7 +55,9 @@ class SampleConfig:
             given = f"count {self.count}, columns {self.columns}, enlarge {self.enlarge}"
             raise ValueError(f"no grid with {given}; columns and enlarge must be above 0, count not below")
         seeds = range(self.seed[0], self.seed[0] + self.count) if self.count else self.seed
-        images = straight(draw(open_trained(self.source).generator, seeds, self.truncation))
+        trained = open_trained(self.source)
+        offset = trained.offset(named_values(self.control)) if self.control else None
+        images = straight(draw(trained.generator, seeds, self.truncation, offset=offset))
         self.out.parent.mkdir(parents=True, exist_ok=True)
         save_picture(picture_grid(images, min(self.columns, len(images))), self.out, enlarge=self.enlarge)
         print(self.out)
@@ -112,6 +118,21 @@ class DefaultConfig:
         return report
 
 
+def named_values(words: Sequence[str]) -> dict[str, float]:
+    """Reads words such as glasses=0.8; raises ValueError for any other form and for a name given twice."""
+    values: dict[str, float] = {}
+    for word in words:
+        name, equals, number = word.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not (name and equals and math.isfinite(value)) or name in values:
+            raise ValueError(f'--control is "{word}"; give each slider once as NAME=VALUE, for example glasses=0.8')
+        values[name] = value
+    return values
+
+
 COMMANDS: dict[str, Callable[..., Any]] = {
     "data": DataConfig,
     "train": TrainConfig,
@@ -119,6 +140,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "onnx": OnnxConfig,
     "default": DefaultConfig,
     "evaluate": EvaluateConfig,
+    "controls": ControlsConfig,
+    "encoder": EncoderConfig,
 }
 
 

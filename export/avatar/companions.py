@@ -96,7 +96,7 @@ def _read(folder: Path, name: str, generator: Generator) -> tuple[dict[str, Any]
     found: dict[str, Any] = json.loads(record.read_text("utf-8"))
     if found.pop("generator") != generator_digest(generator):
         LOG.warning(
-            '"%s" was made for another state of the generator and is left out; make it again: python -m export avatar %s --from %s',
+            '"%s" was made for another state of the generator and is left out; run python -m export avatar %s --from %s',
             *(weights, name, folder),
         )
         return None

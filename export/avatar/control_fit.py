@@ -12,13 +12,22 @@ from tqdm import tqdm
 
 from export.avatar.classifier import AttributePredictor
 from export.avatar.controls import Controls, Slider
-from export.avatar.directions import WhiteSpace, draw, factorised, held_apart, logits, regress, sample_styles
+from export.avatar.directions import (
+    WhiteSpace,
+    draw,
+    draw_straight_through,
+    factorised,
+    held_apart,
+    logits,
+    regress,
+    sample_styles,
+)
 from export.avatar.model import Generator
 from export.avatar.sample import DEFAULT_TRUNCATION
 
 START = 2.5
 """Standard deviations of w that a slider moves before its range is measured; axes without a name keep it."""
-SCALES = (0.5, 0.625, 0.75, 0.875, 1.0, 1.125, 1.25, 1.5)
+SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)
 """Lengths, in shares of the descended move, among which slider 1.0 is chosen."""
 ENOUGH = 0.9
 """Slider 1.0 is the shortest move that brings this share of the faces without an attribute over 0.5."""
@@ -28,14 +37,23 @@ OWN = 2.0
 """How much more a slider's own attribute counts in the descent than each other one."""
 
 DESCRIPTIONS = {
-    "glasses": "-1 takes glasses off, 1 puts them on",
-    "hat": "-1 takes the hat off, 1 puts one on",
-    "beard": "-1 shaves, 1 grows a beard",
-    "hair_length": "-1 for short hair, 1 for long hair",
-    "skin_tone": "-1 for lighter skin, 1 for darker skin",
-    "hair_lightness": "-1 for darker hair, 1 for lighter hair",
-    "smile": "-1 for a sad mouth, 1 for a smile",
-    "eyes_open": "-1 closes the eyes, 1 opens them",
+    "glasses": "takes glasses off or puts them on",
+    "sunglasses": "takes dark glasses off or puts them on",
+    "hat": "takes a hat off or puts one on",
+    "beard": "shaves or grows a beard",
+    "moustache": "shaves or grows a moustache",
+    "earrings": "takes earrings off or puts them on",
+    "hair_length": "from short to long hair",
+    "hair_lightness": "from dark to light hair",
+    "hair_vividness": "from natural to vivid hair",
+    "skin_lightness": "from dark to light skin",
+    "eye_size": "from small to large eyes",
+    "eyes_open": "closes or opens the eyes",
+    "smile": "from a sad mouth to a smile",
+    "mouth_open": "closes or opens the mouth",
+    "lip_vividness": "from pale to vivid lips",
+    "clothing_lightness": "from dark to light clothes",
+    "clothing_warmth": "from blue and green to red and yellow clothes",
 }
 
 
@@ -43,14 +61,16 @@ DESCRIPTIONS = {
 class FitConfig:
     """How the sliders are found."""
 
-    faces: int = 4000
+    faces: int = 3000
     """Generated faces for the regression."""
-    steps: int = 120
+    steps: int = 160
     """Steps of descent through the generator; 0 keeps the directions of the regression."""
-    batch: int = 28
+    batch: int = 32
     """Faces in a step."""
-    calibration: int = 64
+    calibration: int = 40
     """Faces on which the ranges are chosen."""
+    least: float = 0.5
+    """Leave out sliders that bring a smaller share of the faces from without to with, and say so."""
     axes: int = 3
     """Closed-form directions without a label, axis_1, axis_2, ..."""
     seed: int = 0
@@ -81,11 +101,8 @@ class Faces:
 def fit_controls(generator: Generator, predictor: AttributePredictor | None, config: FitConfig) -> Controls:
     """Returns one slider for each attribute of the predictor, in its order, and config.axes without a name.
 
-    predictor None, for data without labels, gives the axes alone. Raises ValueError when there would be no slider.
+    predictor None, for data without labels, gives the axes alone. Raises ValueError when there is no slider.
     """
-    count = config.axes + (len(predictor.names) if predictor else 0)
-    if not count:
-        raise ValueError("no sliders to find: the pictures have no labels and axes is 0; ask for at least one axis")
     rng = np.random.default_rng(config.seed)
     faces = Faces.of(generator, config.faces, rng)
     sliders: list[Slider] = []
@@ -95,12 +112,17 @@ def fit_controls(generator: Generator, predictor: AttributePredictor | None, con
         slopes = regress(faces.white.whiten(faces.w), logits(predictor, draw(generator, faces.w, faces.noise)))
         named = descend(generator, predictor, faces, START * held_apart(slopes), config, rng) @ faces.white.root.T
         for index, name in enumerate(predictor.names):
-            scale, low = measure_range(generator, predictor, named[index], index, config, rng)
+            scale, low, share = measure_range(generator, predictor, named[index], index, config, rng)
+            if share < config.least:
+                tqdm.write(f'left out slider "{name}": it brings only {share:.0%} of the faces over 0.5')
+                continue
             moves.append(scale * named[index])
-            sliders.append(Slider(name, low, 1.0, DESCRIPTIONS.get(name, f"-1 for less {name}, 1 for more")))
+            sliders.append(Slider(name, low, 1.0, DESCRIPTIONS.get(name, f"from less to more {name.replace('_', ' ')}")))
     for index, axis in enumerate(START * factorised(generator, faces.white, slopes, config.axes) @ faces.white.root.T, 1):
         moves.append(axis.expand(generator.config.num_layers, -1))
         sliders.append(Slider(f"axis_{index}", -1.0, 1.0, f"number {index} of the changes that styles show most, unnamed"))
+    if not sliders:
+        raise ValueError("no sliders found: no attribute could be moved and axes is 0; ask for at least one axis")
     return Controls(tuple(sliders), torch.stack(moves))
 
 
@@ -132,7 +154,7 @@ def descend(
             before = predictor(generator.synthesis(w.expand(-1, layers, -1), faces.noise[rows])).sigmoid()
         moved = w + sign[:, None, None] * (moves @ faces.white.root.T)[chosen]
         wanted = torch.where(own, (sign[:, None] + 1) / 2, before)
-        found = predictor(generator.synthesis(moved, faces.noise[rows]))
+        found = predictor(draw_straight_through(generator, moved, faces.noise[rows]))
         errors = F.binary_cross_entropy_with_logits(found, wanted, reduction="none") * torch.where(own, OWN, weight)
         loss = errors.mean() + NEAR_MEAN * moves.square().sum(dim=(1, 2)).mean() / layers
         optimiser.zero_grad()
@@ -148,8 +170,8 @@ def measure_range(
     attribute: int,
     config: FitConfig,
     rng: np.random.Generator,
-) -> tuple[float, float]:
-    """Returns the length of slider 1.0, as a multiple of move [num_layers, L], and the slider's lower end.
+) -> tuple[float, float, float]:
+    """Returns the length of slider 1.0, as a multiple of move [num_layers, L], the lower end and the share that flips.
 
     The length is the shortest that brings ENOUGH of the faces below 0.5 over it, or that brings most. The lower end is
     as far the other way as brings as many back, from -2 to -0.5.
@@ -162,11 +184,12 @@ def measure_range(
         found = logits(predictor, draw(generator, w[rows] + scale * move, noise[rows]))[:, attribute] > 0
         return float((found != has[rows]).float().mean())
 
-    up = _shortest({scale: share(scale, ~has) for scale in SCALES}) if bool((~has).any()) else 1.0
-    down = _shortest({scale: share(-scale, has) for scale in SCALES}) if bool(has.any()) else up
-    return up, -round(min(2.0, max(0.5, down / up)), 1)
+    up, flipped = _shortest({scale: share(scale, ~has) for scale in SCALES}) if bool((~has).any()) else (1.0, 1.0)
+    down, _ = _shortest({scale: share(-scale, has) for scale in SCALES}) if bool(has.any()) else (up, 1.0)
+    return up, -round(min(2.0, max(0.5, down / up)), 1), flipped
 
 
-def _shortest(shares: dict[float, float]) -> float:
-    """The first scale with enough flips, else the first of those with most."""
-    return next((scale for scale, share in shares.items() if share >= ENOUGH), max(shares, key=lambda scale: shares[scale]))
+def _shortest(shares: dict[float, float]) -> tuple[float, float]:
+    """The first scale with enough flips, else the first of those with most, and its share."""
+    scale = next((scale for scale, share in shares.items() if share >= ENOUGH), max(shares, key=lambda key: shares[key]))
+    return scale, shares[scale]

@@ -29,7 +29,7 @@ def measure_controls(
     judge: AttributePredictor | None,
     *,
     faces: int = 128,
-    compared: int = 40,
+    compared: int = 24,
     seed: int = 1,
 ) -> Controls:
     """Returns the controls with what was measured on `faces` new faces at the default truncation.

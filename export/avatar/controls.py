@@ -51,9 +51,9 @@ class Controls:
             values[names.index(name)] = value
         return values
 
-    def apply(self, w: Tensor, values: Tensor) -> Tensor:
-        """Moves styles [N, num_layers, L] by values [N, K]."""
-        return w + torch.einsum("nk,kld->nld", values, self.directions.to(w))
+    def offset(self, given: Mapping[str, float]) -> Tensor:
+        """What named values add to the styles of any avatar: [num_layers, L]. Raises what `values` raises."""
+        return torch.einsum("k,kld->ld", torch.from_numpy(self.values(given)), self.directions)
 
 
 def record_of(controls: Controls) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from export.avatar.classifier import AttributePredictor
@@ -59,6 +60,20 @@ def draw(generator: Generator, w: Tensor, noise: Tensor) -> Tensor:
         styles = part if part.ndim == 3 else part[:, None].expand(-1, layers, -1)
         parts.append(generator.synthesis(styles, noise[start : start + BATCH]).clamp(-1.0, 1.0))
     return torch.cat(parts)
+
+
+def draw_straight_through(generator: Generator, w: Tensor, noise: Tensor) -> Tensor:
+    """Draws styles [N, num_layers, L] as they are shown, with the gradients of the palette's blend.
+
+    One colour in a cell is an arg-max, which has no gradient (the estimator of Bengio et al. 2013, arXiv:1308.3432).
+    """
+    synthesis = generator.synthesis
+    if synthesis.palette is None or not synthesis.palette.one:
+        return synthesis(w, noise)
+    scores = synthesis.scores(w, noise)
+    blend = synthesis.palette(scores)
+    image = blend + (synthesis.palette(scores.detach()) - blend).detach()
+    return F.interpolate(image, scale_factor=float(generator.config.pixel_size), mode="nearest")
 
 
 @torch.inference_mode()

@@ -21,7 +21,7 @@ BATCH = 32
 
 
 def measure_projection(
-    generator: Generator, encoder: Encoder, images: np.ndarray, *, steps: int = 5, compared: int = 100, seed: int = 2
+    generator: Generator, encoder: Encoder, images: np.ndarray, *, steps: int = 5, compared: int = 50, seed: int = 2
 ) -> dict[str, Any]:
     """Returns the mean distances of avatars to held-out pictures uint8 [N, C, S, S].
 

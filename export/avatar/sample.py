@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from bridge import seeds as draws
 from export.avatar.model import Generator
@@ -15,15 +16,30 @@ DEFAULT_TRUNCATION = 0.7
 MAX_TRUNCATION = 2.0
 
 
-def generate(generator: Generator, seeds: Sequence[int], truncation: float = DEFAULT_TRUNCATION, batch: int = 16) -> np.ndarray:
+def generate(
+    generator: Generator,
+    seeds: Sequence[int],
+    truncation: float = DEFAULT_TRUNCATION,
+    batch: int = 16,
+    *,
+    offset: Tensor | None = None,
+) -> np.ndarray:
     """Draws one picture for each seed: uint8 [N, image_channels, H, W], RGBA premultiplied."""
-    return to_uint8(draw(generator, seeds, truncation, batch))
+    return to_uint8(draw(generator, seeds, truncation, batch, offset=offset))
 
 
 @torch.no_grad()
-def draw(generator: Generator, seeds: Sequence[int], truncation: float = DEFAULT_TRUNCATION, batch: int = 16) -> np.ndarray:
+def draw(
+    generator: Generator,
+    seeds: Sequence[int],
+    truncation: float = DEFAULT_TRUNCATION,
+    batch: int = 16,
+    *,
+    offset: Tensor | None = None,
+) -> np.ndarray:
     """Draws one picture for each seed: float32 [N, image_channels, H, W], about -1 to 1. The draws are those of `bridge.seeds`.
 
+    offset [num_layers, L] is added to the styles, as `Controls.offset` gives it for the values of sliders.
     Raises ValueError for a seed or a truncation out of range.
     """
     for seed in seeds:
@@ -40,5 +56,6 @@ def draw(generator: Generator, seeds: Sequence[int], truncation: float = DEFAULT
         noise = torch.from_numpy(draws.avatar_noise(part, config.noise_size)).to(device)
         level = torch.full((len(part),), truncation, device=device)
         unmixed = torch.zeros(len(part), dtype=torch.int64, device=device)
-        pictures.append(generator(z, z, level, unmixed, unmixed, noise).cpu().numpy())
+        w = generator.mapping(z, z, level, unmixed, unmixed)
+        pictures.append(generator.synthesis(w if offset is None else w + offset.to(w), noise).cpu().numpy())
     return np.concatenate(pictures)

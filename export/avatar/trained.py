@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bridge.model_card import Provenance
 from export import checkpoint
@@ -47,6 +48,12 @@ class Trained:
     def datasheet(self) -> Datasheet:
         """What the networks were trained on, and on which terms."""
         return Datasheet.from_json(self.record["datasheet"])
+
+    def offset(self, values: Mapping[str, float]) -> Tensor:
+        """What sliders add to the styles: [num_layers, L]; raises ValueError for a name or a value not offered."""
+        if self.controls is None:
+            raise ValueError(f"this generator has no control {sorted(values)}; run: python -m export avatar controls")
+        return self.controls.offset(values)
 
     @property
     def provenance(self) -> Provenance:
