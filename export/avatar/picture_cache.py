@@ -83,4 +83,4 @@ def read(folder: Path) -> Prepared:
 
 
 def _checksum(images: np.ndarray) -> str:
-    return f"{images.dtype}{list(images.shape)}:{zlib.crc32(np.ascontiguousarray(images)):08x}"
+    return f"{images.dtype}{list(images.shape)}:{zlib.crc32(np.ascontiguousarray(images).data):08x}"

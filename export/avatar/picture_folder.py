@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from export.avatar.picture_cache import Prepared
@@ -96,7 +96,7 @@ def read(path: Path, size: int, pixel_size: int = 1) -> np.ndarray:
         warnings.simplefilter("ignore")  # Pillow warns of oddities that it can read, and of sizes that are checked here
         try:
             picture = Image.open(path, formats=FORMATS)
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             raise ValueError(f"not a picture in one of the formats {', '.join(FORMATS)}") from None
         except Image.DecompressionBombError:
             raise ValueError(f"more than {MAX_PIXELS:,} pixels") from None
