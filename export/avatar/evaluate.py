@@ -152,10 +152,13 @@ def load_pictures(config: EvaluateConfig, record: dict[str, Any]) -> Pictures:
         training = data.load(source, config.path, **wanted).images
         real = training if config.split == "train" else data.load(source, config.held_out_path, **wanted).images
     else:
-        training = data.load(source, count=record["faces"], seed=record["seed"], **wanted).images
+        wanted["seed"] = record["seed"]
+        # A smaller set is the beginning of a larger one.
+        least = max(config.training, 2 * config.count if config.split == "train" else 0) if config.training else math.inf
+        training = data.load(source, count=min(record["faces"], least), **wanted).images
         real = training
         if config.split == "held-out":
-            real = data.load(source, count=2 * config.count, seed=record["seed"], split="held-out", **wanted).images
+            real = data.load(source, count=2 * config.count, split="held-out", **wanted).images
     half = min(config.count, len(real) // 2)
     shuffled = np.random.default_rng(0).permutation(len(real))
     return Pictures(real[shuffled[:half]], real[shuffled[half : 2 * half]], training[: config.training or None])
