@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -104,7 +105,7 @@ class EncoderTrainer:
         self.real = self.begin(*self.new_pictures(recipe.pool)) if len(pictures) else None
 
     def train_step(self) -> None:
-        """One step of the optimiser."""
+        """One step of the optimiser; raises ValueError, with the weights as they were, when a loss is not a number."""
         recipe = self.recipe
         rows = self.rng.integers(0, len(self.avatars.target), recipe.batch)
         styles = self.encoder(*self.avatars.feeds(rows))
@@ -123,13 +124,15 @@ class EncoderTrainer:
                 loss = loss + recipe.prior_weight * self.distance(w, self.encoder.w_mean.expand_as(w)).mean()
             later.append((pool, new, rows, drawn.detach(), w.detach()))
             self.metrics["pixels_real" if pool is self.real else "pixels_avatars"] = pixels.item()
+        self.metrics["styles"] = learned.item()
+        if not math.isfinite(loss.item()):
+            raise ValueError(f"training of the encoder diverged at step {self.step + 1}: {self.metrics}")
         self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), 1.0)
         self.optimiser.step()
         for pool, new, rows, drawn, w in later:
             self.advance(pool, new, rows, drawn, w)
-        self.metrics["styles"] = learned.item()
         self.step += 1
         keep = min(recipe.average, 1.0 - 1.0 / (self.step + 1))
         with torch.no_grad():
@@ -202,10 +205,7 @@ class EncoderTrainer:
 
 
 def train_encoder(trainer: EncoderTrainer, minutes: float) -> Encoder:
-    """Trains for some minutes and returns the averaged encoder.
-
-    Raises ValueError as soon as a loss is not a number: the generator or the pictures hold one.
-    """
+    """Trains for some minutes and returns the averaged encoder; raises what `train_step` raises."""
     begin, before = time.monotonic(), trainer.seconds
     with tqdm(desc="encoder", unit="step", leave=False) as bar:
         while (elapsed := time.monotonic() - begin) < 60 * minutes:
@@ -213,7 +213,5 @@ def train_encoder(trainer: EncoderTrainer, minutes: float) -> Encoder:
             trainer.seconds = before + elapsed
             bar.update()
             if trainer.step % 20 == 0:
-                if not all(np.isfinite(value) for value in trainer.metrics.values()):
-                    raise ValueError(f"training of the encoder diverged at step {trainer.step}: {trainer.metrics}")
                 bar.set_postfix({key: f"{value:.3f}" for key, value in trainer.metrics.items()}, refresh=False)
     return trainer.average.eval()
