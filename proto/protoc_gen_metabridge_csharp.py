@@ -2,7 +2,7 @@
 """protoc plug-in: one C# class `<Service>Client` a service, over the package's `ITransport`.
 
 `protoc --plugin=protoc-gen-metabridge=THIS_FILE --metabridge_out=OUT ...`; needs the Python package protobuf. Unary calls
-return a task, server streams take a callback; a file with another kind of call is refused.
+return a task, server streams take a callback whose task is awaited before more is read; a file with another kind of call is refused.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def call(method: MethodDescriptorProto, names: dict[str, str]) -> Iterator[str]:
     """Yield one call: a task of the answer, or a task that ends with the stream."""
     request, answer = names[method.input_type], names[method.output_type]
     if method.server_streaming:
-        arguments = f"{request} request, Action<{answer}> onMessage, CallOptions options = default"
+        arguments = f"{request} request, Func<{answer}, Task> onMessage, CallOptions options = default"
         yield f"        public Task {method.name}Async({arguments})"
         inner = f"transport.ServerStreamAsync({method.name}Method, request, onMessage, options);"
     else:

@@ -13,15 +13,16 @@ import dotnet_program
 import generate
 import player
 import pytest
+import tiny_models
 from packages import Unavailable
 from platforms import unity_2022
 from sidecar_process import SidecarProcess, sidecar
 
 REQUIRED = os.environ.get("METABRIDGE_REQUIRE_ENGINE") == "1"
 PLACES = {
-    "test_unity_player.py": f"Unity {player.UNITY_VERSION} player",
-    "test_dotnet_client.py": ".NET 8 client",
-    "test_unity_compile.py": "Unity 2022.3.33f1 compile",
+    f"Unity {player.UNITY_VERSION} player": ("test_unity_player.py", "test_unity_avatars.py", "[unity"),
+    ".NET 8 client": ("test_dotnet_client.py", "[dotnet"),
+    "Unity 2022.3.33f1 compile": ("test_unity_compile.py",),
 }
 T = TypeVar("T")
 
@@ -63,6 +64,22 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with two tiny generators: "portrait" with alpha, controls and an encoder, "face" without."""
+    models = tmp_path_factory.mktemp("portraits")
+    tiny_models.write_portrait(models)
+    tiny_models.write_avatar(models)
+    return models
+
+
+@pytest.fixture(scope="session")
+def portrait_sidecar(portraits: Path) -> Iterator[SidecarProcess]:
+    """A sidecar that serves the tiny generators."""
+    with sidecar(portraits) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def exported() -> Path:
     """A models folder with an avatar generator and a policy, made by the families' exporters."""
     return bundles.exported_models()
@@ -78,8 +95,8 @@ def served(exported: Path) -> Iterator[SidecarProcess]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests passed in each engine, which were skipped and why, and what no test runs."""
     lines = []
-    for file, place in PLACES.items():
-        counts = {kind: _count(terminalreporter, kind, file) for kind in ("passed", "failed", "error", "skipped")}
+    for place, marks in PLACES.items():
+        counts = {kind: _count(terminalreporter, kind, marks) for kind in ("passed", "failed", "error", "skipped")}
         if any(counts.values()):
             lines.append(f"{place}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n or kind == "passed"))
     if lines:
@@ -88,5 +105,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(line)
 
 
-def _count(reporter: pytest.TerminalReporter, kind: str, file: str) -> int:
-    return sum(1 for report in reporter.stats.get(kind, []) if f"engine/{file}::" in getattr(report, "nodeid", ""))
+def _count(reporter: pytest.TerminalReporter, kind: str, marks: tuple[str, ...]) -> int:
+    names = [getattr(report, "nodeid", "") for report in reporter.stats.get(kind, [])]
+    return sum(1 for name in names if "tests/engine/" in name and any(mark in name for mark in marks))

@@ -16,18 +16,19 @@ STOP_SECONDS = 30
 
 @dataclass
 class SidecarProcess:
-    """`python -m bridge serve` on a models folder; `address` is the gRPC port's, `web` the web port's."""
+    """`python -m bridge serve` on a models folder with more `options`; `address` is the gRPC port's, `web` the web port's."""
 
     models: Path
     address: str = ""
     web: str = ""
+    options: tuple[str, ...] = ()
     process: subprocess.Popen[str] | None = field(default=None, repr=False)
 
     def start(self) -> None:
         """Start it and return when it is ready: on free ports at first, on the same ones from then on."""
         port, web_port = (self.address.rpartition(":")[2] or 0), (urlsplit(self.web).port or 0)
         command = [sys.executable, "-m", "bridge", "serve", "--models", str(self.models)]
-        command += ["--port", str(port), "--web-port", str(web_port), "--providers", "cpu"]
+        command += ["--port", str(port), "--web-port", str(web_port), "--providers", "cpu", *self.options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout
         line = self.process.stdout.readline()
@@ -47,9 +48,9 @@ class SidecarProcess:
 
 
 @contextlib.contextmanager
-def sidecar(models: Path) -> Iterator[SidecarProcess]:
-    """Run a sidecar until the block ends."""
-    running = SidecarProcess(models)
+def sidecar(models: Path, *options: str) -> Iterator[SidecarProcess]:
+    """Run a sidecar with more options until the block ends."""
+    running = SidecarProcess(models, options=options)
     try:
         running.start()
         yield running

@@ -45,4 +45,4 @@ def test_a_comment_becomes_documentation(streams: bool) -> None:
     file.source_code_info.location.add(path=[6, 0, 2, 0], leading_comments=" Asks <once> & waits.\n")
     content = plugin.generate(CodeGeneratorRequest(file_to_generate=["a.proto"], proto_file=[file])).file[0].content
     assert "/// Asks &lt;once> &amp; waits." in content
-    assert ("Action<M> onMessage" in content) is streams
+    assert ("Func<M, Task> onMessage" in content) is streams

@@ -19,7 +19,7 @@ def prepared() -> Path:
     """Return the folder of the program, Program.dll beside what it needs, built once for each state of the sources."""
     platform = dotnet()
     libraries = client(platform)
-    sources = (HERE / "csharp" / "dotnet").glob("*.cs")
+    sources = [path for folder in ("dotnet", "shared") for path in (HERE / "csharp" / folder).glob("*.cs")]
     program = build(platform, "Program", sources, libraries, *STRICT, "-target:exe")
     place = BUILD / "-".join(["dotnet", *(sha256(path)[:6] for path in (*libraries, program))])
     place.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,8 @@ def prepared() -> Path:
         raise Unavailable(f"Unity {UNITY_VERSION} player: it is for Linux on x86-64, this is {sys.platform} on {machine()}")
     platform = unity_2017()
     libraries = client(platform)
-    sources = [*(PROJECT / "Assets").rglob("*.cs"), *(HERE / "csharp" / "player").glob("*.cs")]
+    ours = [path for folder in ("player", "shared") for path in (HERE / "csharp" / folder).glob("*.cs")]
+    sources = [*(PROJECT / "Assets").rglob("*.cs"), *ours]
     game = build(platform, "Assembly-CSharp", sources, libraries, *STRICT)
     assemblies = [*libraries, game]
     key = "-".join(["player", *(sha256(path)[:6] for path in assemblies)])

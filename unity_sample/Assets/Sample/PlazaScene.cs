@@ -49,6 +49,9 @@ namespace Metabridge.Sample
             source.Model = avatarModel;
             source.Seed = index;
             var material = quad.GetComponent<MeshRenderer>().material;
+            // Avatars may be transparent; this shader blends straight alpha, and every player has it.
+            var blending = Shader.Find("Sprites/Default");
+            if (blending != null) material.shader = blending;
             materials.Add(material);
             source.Changed += texture => material.mainTexture = texture;
         }

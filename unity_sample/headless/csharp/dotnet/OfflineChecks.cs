@@ -19,11 +19,12 @@ namespace Metabridge.Headless
             report("compressed frame", Caught(() => Read(new byte[] { 1, 0, 0, 0, 0 }, 100)));
             report("frame of no message", Caught(() => Read(new byte[] { 0, 0, 0, 0, 1, 0xff }, 100)));
             report("cut frame", Caught(() => Read(new byte[] { 0, 0, 0, 0, 9, 1 }, 100, "grpc-status: 0\r\n")));
+            report("too much unread", Caught(() => new AnswerReader<Tensor>(Tensor.Parser, 1 << 20).Append(new byte[3 << 20], 3 << 20)));
             report("no status", Caught(() => Read(new byte[0], 100)));
             report("unknown status", Caught(() => Read(new byte[0], 100, "grpc-status: 99\r\ngrpc-message: so%20be it\r\n")));
             report("status that is no number", Caught(() => Read(new byte[0], 100, "grpc-status: zero\r\n")));
             report("broken details", Caught(() => Read(new byte[0], 100, "grpc-status: 3\r\ngrpc-status-details-bin: $$$\r\n")));
-            report("http 503", Caught(() => new AnswerReader<Tensor>(Tensor.Parser, tensor => { }, 100).Finish(503)));
+            report("http 503", Caught(() => new AnswerReader<Tensor>(Tensor.Parser, 100).Finish(503)));
             report("floats there and back", FloatsThereAndBack());
             report("floats of a wrong shape", Caught(() => Tensors.FromFloats(new float[3], 2, 2)));
             report("tensor of a wrong type", Caught(() => Tensors.ToLongs(Tensors.FromFloats(new float[2], 2), "action")));
@@ -48,12 +49,13 @@ namespace Metabridge.Headless
             for (int piece = 1; piece <= bytes.Length; piece++)
             {
                 var read = new List<Tensor>();
-                var reader = new AnswerReader<Tensor>(Tensor.Parser, read.Add, 1 << 20);
+                var reader = new AnswerReader<Tensor>(Tensor.Parser, 1 << 20);
                 for (int start = 0; start < bytes.Length; start += piece)
                 {
                     var part = new byte[Math.Min(piece, bytes.Length - start)];
                     Buffer.BlockCopy(bytes, start, part, 0, part.Length);
                     reader.Append(part, part.Length);
+                    while (reader.TryRead(out var message)) read.Add(message);
                 }
                 if (read.Count != 4) return "pieces of " + piece + " bytes give " + read.Count + " messages";
                 for (int i = 0; i < 4; i++)
@@ -109,8 +111,9 @@ namespace Metabridge.Headless
 
         static void Read(byte[] bytes, int maxBytes, string trailers = "")
         {
-            var reader = new AnswerReader<Tensor>(Tensor.Parser, tensor => { }, maxBytes);
+            var reader = new AnswerReader<Tensor>(Tensor.Parser, maxBytes);
             reader.Append(bytes, bytes.Length);
+            while (reader.TryRead(out _)) continue;
             if (trailers.Length > 0) reader.Trailers.AddLines(System.Text.Encoding.ASCII.GetBytes(trailers));
             reader.Finish(200);
         }

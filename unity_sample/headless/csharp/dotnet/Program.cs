@@ -1,7 +1,9 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
+using System.Net.Http;
 using System.Threading.Tasks;
+using Metabridge.Transport;
 
 namespace Metabridge.Headless
 {
@@ -16,9 +18,11 @@ namespace Metabridge.Headless
             var rest = new ArraySegment<string>(arguments, 2, arguments.Length - 2).ToArray();
             try
             {
-                if (arguments[0] == "offline") OfflineChecks.Run(Report);
+                if (arguments[0] == "offline") await Offline();
+                else if (arguments[0] == "avatars") await Avatars(rest[0], Path.GetDirectoryName(file), rest[1]);
+                else if (arguments[0] == "cancelled") await Cancelled(rest[0]);
                 else if (arguments[0] == "live") await new LiveCalls(Report, Path.GetDirectoryName(file), rest).Run();
-                else throw new ArgumentException("no part \"" + arguments[0] + "\", there are offline and live");
+                else throw new ArgumentException("no part \"" + arguments[0] + "\", there are offline, live, avatars and cancelled");
             }
             catch (Exception error)
             {
@@ -29,6 +33,28 @@ namespace Metabridge.Headless
                 foreach (var pair in Results) writer.WriteLine(pair.Key + "\t" + pair.Value.Replace("\n", " "));
             }
             return Results.ContainsKey("error") ? 1 : 0;
+        }
+
+        static async Task Offline()
+        {
+            OfflineChecks.Run(Report);
+            await BackPressure.Run(Report);
+        }
+
+        static async Task Avatars(string address, string folder, string picture)
+        {
+            using (var transport = new HttpClientTransport("http://" + address, new SocketsHttpHandler()))
+            {
+                await new AvatarCalls(Report, folder, picture, transport).Run();
+            }
+        }
+
+        static async Task Cancelled(string address)
+        {
+            using (var transport = new HttpClientTransport("http://" + address, new SocketsHttpHandler()))
+            {
+                await new CancelledMorphs(Report, transport).Run();
+            }
         }
 
         static void Report(string name, string value)

@@ -20,6 +20,8 @@ namespace Metabridge.Headless
         public int frame_rate;
         public int stream_size;
         public bool sample;
+        public string picture;
+        public bool cancelled;
         public float timeout_seconds;
         public string output;
 

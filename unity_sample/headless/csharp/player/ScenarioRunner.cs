@@ -2,6 +2,7 @@ using System;
 using System.Collections;
 using System.Diagnostics;
 using System.IO;
+using System.Threading.Tasks;
 using Metabridge.Sample;
 using Metabridge.Transport;
 using UnityEngine;
@@ -53,10 +54,13 @@ namespace Metabridge.Headless
             source.Address = scenario.web;
             source.Model = scenario.avatar_model;
             source.Truncation = scenario.truncation;
+            source.enabled = scenario.seeds.Length > 0;
             source.Failed += error => Note("avatar failed " + error.Message);
             source.Recovered += () => Note("avatar recovered");
             foreach (long seed in scenario.seeds) yield return ShowAvatar(source, seed);
             if (scenario.stream_size > 0) yield return CallDirectly();
+            if (!string.IsNullOrEmpty(scenario.picture)) yield return CallAvatars();
+            if (scenario.cancelled) yield return Calling(transport => new CancelledMorphs(Report, transport).Run());
             if (scenario.sample) yield return PlaySample();
             if (scenario.ticks > 0) yield return Walk(source);
             End("");
@@ -68,6 +72,27 @@ namespace Metabridge.Headless
             {
                 yield return new DirectCalls(scenario, result, transport).Run();
             }
+        }
+
+        IEnumerator CallAvatars()
+        {
+            yield return Calling(transport => new AvatarCalls(Report, scenario.output, scenario.picture, transport).Run());
+            yield return new AvatarPlay(scenario, Report).Run();
+        }
+
+        IEnumerator Calling(Func<ITransport, Task> calls)
+        {
+            using (var transport = new UnityWebRequestTransport(scenario.web))
+            {
+                var call = calls(transport);
+                while (!call.IsCompleted) yield return null;
+                if (call.IsFaulted) End(call.Exception.GetBaseException().ToString());
+            }
+        }
+
+        void Report(string name, string value)
+        {
+            File.AppendAllText(Path.Combine(scenario.output, "reported.tsv"), name + "\t" + value.Replace("\n", " ") + "\n");
         }
 
         IEnumerator PlaySample()

@@ -1,34 +1,12 @@
 using System;
 using System.Collections.Generic;
-using System.IO;
 using System.Threading.Tasks;
+using Metabridge.Internal;
 using Metabridge.Transport;
 using Metabridge.V1;
 
 namespace Metabridge
 {
-    /// <summary>What all avatars of one call have in common; the defaults are what a texture wants.</summary>
-    public sealed class AvatarSettings
-    {
-        /// <summary>Name of the model; required.</summary>
-        public string Model { get; set; } = "";
-
-        /// <summary>Version of the model; 0 is the latest.</summary>
-        public int Version { get; set; }
-
-        /// <summary>0 gives the average avatar, 1 the full variety; null is the model's default.</summary>
-        public float? Truncation { get; set; }
-
-        /// <summary>How the pixels come; RGBA8 comes with the bottom row first.</summary>
-        public ImageFormat Format { get; set; } = ImageFormat.Rgba8;
-
-        /// <summary>Width and height in pixels, a power of two from 8 to 4096; 0 is the model's own size.</summary>
-        public int Size { get; set; }
-
-        /// <summary>Number of mip levels; more than 1 is for RGBA8 alone.</summary>
-        public int MipLevels { get; set; } = 1;
-    }
-
     /// <summary>Generates avatars: the same model, seed and settings give the same picture.</summary>
     public sealed class AvatarClient
     {
@@ -40,22 +18,17 @@ namespace Metabridge
         }
 
         /// <summary>Generates one avatar a seed in one message, which holds up to 4 MiB.</summary>
-        public async Task<AvatarImage[]> GenerateAsync(
+        public Task<AvatarImage[]> GenerateAsync(
             IEnumerable<ulong> seeds, AvatarSettings settings, CallOptions options = default)
         {
-            var request = new GenerateAvatarsRequest
-            {
-                Model = ModelClient.Selector(settings.Model, settings.Version),
-                Spec = Spec(seeds, settings),
-            };
-            var response = await service.GenerateAvatarsAsync(request, options);
-            var images = new AvatarImage[response.Avatars.Count];
-            for (int i = 0; i < images.Length; i++)
-            {
-                var avatar = response.Avatars[i];
-                images[i] = new AvatarImage(avatar, avatar.Image.Data.ToByteArray(), response.Model);
-            }
-            return images;
+            return Generate(settings.Spec(seeds), settings, options);
+        }
+
+        /// <summary>Generates the avatars that have these styles, in one message.</summary>
+        public Task<AvatarImage[]> GenerateAsync(
+            IReadOnlyList<AvatarStyles> styles, AvatarSettings settings, CallOptions options = default)
+        {
+            return Generate(settings.Spec(styles), settings, options);
         }
 
         /// <summary>
@@ -64,40 +37,104 @@ namespace Metabridge
         public Task StreamAsync(
             IEnumerable<ulong> seeds, AvatarSettings settings, Action<AvatarImage> onAvatar, CallOptions options = default)
         {
-            var request = new StreamAvatarsRequest
+            return Stream(settings.Spec(seeds), settings, onAvatar, options);
+        }
+
+        /// <summary>Generates the avatars that have these styles, of any size and number, one after another.</summary>
+        public Task StreamAsync(
+            IReadOnlyList<AvatarStyles> styles, AvatarSettings settings, Action<AvatarImage> onAvatar, CallOptions options = default)
+        {
+            return Stream(settings.Spec(styles), settings, onAvatar, options);
+        }
+
+        /// <summary>
+        /// Finds the avatar that is nearest to a picture and applies the settings' controls to it; their truncation and mix have no
+        /// part in it. 0 refine steps are the model's default.
+        /// </summary>
+        public async Task<AvatarProjection> ProjectAsync(
+            AvatarPicture picture, AvatarSettings settings, ulong seed = 0, int refineSteps = 0, CallOptions options = default)
+        {
+            var request = new ProjectAvatarRequest
             {
-                Model = ModelClient.Selector(settings.Model, settings.Version),
-                Spec = Spec(seeds, settings),
+                Model = Selector(settings),
+                RefineSteps = checked((uint)refineSteps),
+                Seed = seed,
+                Image = settings.ImageSpec(),
             };
-            var chunks = new MemoryStream();
-            return service.StreamAvatarsAsync(request, message => Collect(message, chunks, onAvatar), options);
+            request.Controls.Add(settings.Controls);
+            picture.Fill(request);
+            var response = await service.ProjectAvatarAsync(request, options);
+            return new AvatarProjection(Image(response.Avatar, response.Model), response.PixelDistance);
         }
 
-        static void Collect(StreamAvatarsResponse message, MemoryStream chunks, Action<AvatarImage> onAvatar)
+        /// <summary>
+        /// Generates the frames of a morph through the avatars of these seeds and hands over each when it is whole. Nothing more is
+        /// read before the callback's task is done; the thread is the transport's. A call lasts as long as its morph.
+        /// </summary>
+        public Task MorphAsync(
+            IEnumerable<ulong> seeds,
+            AvatarSettings settings,
+            MorphSettings morph,
+            Func<AvatarFrame, Task> onFrame,
+            CallOptions options = default)
         {
-            message.Avatar.Image.Data.WriteTo(chunks);
-            if (message.ChunkIndex + 1 < message.ChunkCount) return;
-            byte[] data = chunks.ToArray();
-            chunks.SetLength(0);
-            onAvatar(new AvatarImage(message.Avatar, data, message.Model));
+            return Morph(morph.Request(Selector(settings), settings.Spec(seeds)), onFrame, options);
         }
 
-        static AvatarSpec Spec(IEnumerable<ulong> seeds, AvatarSettings settings)
+        /// <summary>Generates the frames of a morph through the avatars that have these styles.</summary>
+        public Task MorphAsync(
+            IReadOnlyList<AvatarStyles> styles,
+            AvatarSettings settings,
+            MorphSettings morph,
+            Func<AvatarFrame, Task> onFrame,
+            CallOptions options = default)
         {
-            var origin = settings.Format == ImageFormat.Rgba8 ? RowOrigin.BottomLeft : RowOrigin.TopLeft;
-            var spec = new AvatarSpec
+            return Morph(morph.Request(Selector(settings), settings.Spec(styles)), onFrame, options);
+        }
+
+        async Task<AvatarImage[]> Generate(AvatarSpec spec, AvatarSettings settings, CallOptions options)
+        {
+            var request = new GenerateAvatarsRequest { Model = Selector(settings), Spec = spec };
+            var response = await service.GenerateAvatarsAsync(request, options);
+            var images = new AvatarImage[response.Avatars.Count];
+            for (int i = 0; i < images.Length; i++) images[i] = Image(response.Avatars[i], response.Model);
+            return images;
+        }
+
+        Task Stream(AvatarSpec spec, AvatarSettings settings, Action<AvatarImage> onAvatar, CallOptions options)
+        {
+            var request = new StreamAvatarsRequest { Model = Selector(settings), Spec = spec };
+            var chunks = new ImageChunks();
+            Func<StreamAvatarsResponse, Task> collect = message =>
             {
-                Image = new ImageSpec
+                if (chunks.Add(message.Avatar.Image.Data, message.ChunkIndex, message.ChunkCount))
                 {
-                    Format = settings.Format,
-                    RowOrigin = origin,
-                    SizePx = checked((uint)settings.Size),
-                    MipLevels = checked((uint)settings.MipLevels),
-                },
+                    onAvatar(new AvatarImage(message.Avatar, chunks.ToArray(), message.Model));
+                }
+                return Task.CompletedTask;
             };
-            if (settings.Truncation.HasValue) spec.Truncation = new Truncation { Psi = settings.Truncation.Value };
-            spec.Seeds.AddRange(seeds);
-            return spec;
+            return service.StreamAvatarsAsync(request, collect, options);
+        }
+
+        Task Morph(MorphAvatarRequest request, Func<AvatarFrame, Task> onFrame, CallOptions options)
+        {
+            var chunks = new ImageChunks();
+            Func<MorphAvatarResponse, Task> collect = message =>
+            {
+                bool isWhole = chunks.Add(message.Avatar.Image.Data, message.ChunkIndex, message.ChunkCount);
+                return isWhole ? onFrame(new AvatarFrame(message, chunks)) : Task.CompletedTask;
+            };
+            return service.MorphAvatarAsync(request, collect, options);
+        }
+
+        static ModelSelector Selector(AvatarSettings settings)
+        {
+            return ModelClient.Selector(settings.Model, settings.Version);
+        }
+
+        static AvatarImage Image(Avatar avatar, ServedBy model)
+        {
+            return new AvatarImage(avatar, avatar.Image.Data.ToByteArray(), model);
         }
     }
 }

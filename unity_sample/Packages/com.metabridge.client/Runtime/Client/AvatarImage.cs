@@ -3,8 +3,9 @@ using Metabridge.V1;
 namespace Metabridge
 {
     /// <summary>
-    /// One avatar's picture in sRGB. RGBA8 data has its bottom row first and loads with Texture2D.LoadRawTextureData into a
-    /// texture of this size in TextureFormat.RGBA32; PNG and JPEG data load with ImageConversion.LoadImage.
+    /// One avatar's picture in sRGB. RGBA8 data has its bottom row first and straight alpha, and loads with
+    /// Texture2D.LoadRawTextureData into a texture of this size in TextureFormat.RGBA32; PNG and JPEG data load with
+    /// ImageConversion.LoadImage.
     /// </summary>
     public sealed class AvatarImage
     {
@@ -21,6 +22,9 @@ namespace Metabridge
 
         public byte[] Data { get; }
 
+        /// <summary>Its styles, before the controls; null unless they were asked for.</summary>
+        public AvatarStyles Styles { get; }
+
         /// <summary>The model, its version and the execution provider that made it.</summary>
         public ServedBy Model { get; }
 
@@ -32,6 +36,7 @@ namespace Metabridge
             MipLevels = (int)avatar.Image.MipLevels;
             Format = avatar.Image.Format;
             Data = data;
+            Styles = AvatarStyles.Of(avatar);
             Model = model;
         }
     }

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Threading.Tasks;
 using Metabridge.Transport;
 using UnityEngine;
@@ -6,8 +7,9 @@ using UnityEngine;
 namespace Metabridge
 {
     /// <summary>
-    /// Keeps a texture of the avatar that belongs to a seed. It asks again when a property changes and, while the sidecar cannot be
-    /// reached, until it can; the last texture stays until the next one is there.
+    /// Keeps a texture of the avatar that belongs to a seed, to styles, or to a picture. It asks again when a property changes, one
+    /// call at a time with the newest values, and, while the sidecar cannot be reached, until it can; the last texture stays until
+    /// the next one is there.
     /// </summary>
     [AddComponentMenu("Metabridge/Avatar Source")]
     public sealed class AvatarSource : MonoBehaviour
@@ -16,10 +18,15 @@ namespace Metabridge
         [SerializeField] string model = "pixel";
         [SerializeField] long seed = 0;
         [SerializeField, Range(0f, 2f)] float truncation = 0.7f;
+        [SerializeField] List<AvatarControl> controls = new List<AvatarControl>();
         [SerializeField] float timeoutSeconds = 10f;
 
         readonly SidecarLink link = new SidecarLink();
+        AvatarStyles styles;
+        AvatarPicture picture;
+        AvatarPicture asked;
         Task<AvatarImage[]> call;
+        Task<AvatarProjection> projection;
         bool isStale = true;
 
         /// <summary>A new texture is there.</summary>
@@ -37,25 +44,58 @@ namespace Metabridge
         /// <summary>Name of the avatar model.</summary>
         public string Model { get => model; set { model = value; isStale = true; } }
 
-        /// <summary>The seed; a negative number stands for the unsigned one with the same bits.</summary>
-        public long Seed { get => seed; set { seed = value; isStale = true; } }
+        /// <summary>The seed; a negative number stands for the unsigned one with the same bits. Set, it takes the place of styles.</summary>
+        public long Seed { get => seed; set { seed = value; Show(null, null); } }
 
-        /// <summary>0 gives the average avatar, 1 the full variety; up to 2.</summary>
+        /// <summary>The styles in place of the seed; null for none. A projection sets them.</summary>
+        public AvatarStyles Styles { get => styles; set => Show(value, null); }
+
+        /// <summary>0 gives the average avatar, 1 the full variety; up to 2. Styles stay as they are.</summary>
         public float Truncation { get => truncation; set { truncation = value; isStale = true; } }
 
         /// <summary>The avatar, or null until the first answer; it belongs to this component and is reused.</summary>
         public Texture2D Texture { get; private set; }
+
+        /// <summary>How far the last projection is from its picture, from 0 to 1; NaN before the first.</summary>
+        public float PixelDistance { get; private set; } = float.NaN;
 
         public SidecarStatus Status => link.Status;
 
         /// <summary>Why the last call failed; null after one that succeeded.</summary>
         public Exception LastError => link.LastError;
 
+        /// <summary>Moves a control of the model; 0 changes nothing.</summary>
+        public void SetControl(string name, float value)
+        {
+            if (AvatarControl.Set(controls, name, value)) isStale = true;
+        }
+
+        /// <summary>Returns where a control is.</summary>
+        public float GetControl(string name)
+        {
+            return AvatarControl.Value(controls, name);
+        }
+
+        /// <summary>Puts all controls back to 0.</summary>
+        public void ClearControls()
+        {
+            controls.Clear();
+            isStale = true;
+        }
+
+        /// <summary>
+        /// Shows the avatar that is nearest to a readable texture; controls move that one until a seed or styles are set. A picture
+        /// that the sidecar refuses changes nothing.
+        /// </summary>
+        public void Project(Texture2D source)
+        {
+            Show(styles, source.ToPicture());
+        }
+
         /// <summary>Calls over a transport of the caller's in place of gRPC-Web; the caller disposes of it.</summary>
         public void Use(ITransport transport)
         {
-            call = null;
-            isStale = true;
+            Forget();
             link.Use(transport);
         }
 
@@ -66,8 +106,7 @@ namespace Metabridge
 
         void OnDisable()
         {
-            call = null;
-            link.Release();
+            Restart();
         }
 
         void OnDestroy()
@@ -82,49 +121,89 @@ namespace Metabridge
 
         void Update()
         {
-            if (call != null && call.IsCompleted) End();
-            if (call == null && isStale && link.IsReady) Begin();
+            if (call != null && call.IsCompleted) EndCall();
+            if (projection != null && projection.IsCompleted) EndProjection();
+            if (call == null && projection == null && isStale && link.IsReady) Begin();
+        }
+
+        void Show(AvatarStyles shown, AvatarPicture toProject)
+        {
+            styles = shown;
+            picture = toProject;
+            isStale = true;
         }
 
         void Restart()
         {
-            call = null;
-            isStale = true;
+            Forget();
             link.Release();
+        }
+
+        void Forget()
+        {
+            call = null;
+            projection = null;
+            isStale = true;
         }
 
         void Begin()
         {
             isStale = false;
+            asked = picture;
             var settings = new AvatarSettings { Model = model, Truncation = truncation };
+            AvatarControl.Fill(settings, controls);
             var options = new CallOptions(TimeSpan.FromSeconds(timeoutSeconds));
-            call = new AvatarClient(link.Transport(address)).GenerateAsync(new[] { unchecked((ulong)seed) }, settings, options);
+            var client = new AvatarClient(link.Transport(address));
+            if (picture != null) projection = client.ProjectAsync(picture, settings, unchecked((ulong)seed), 0, options);
+            else if (styles != null) call = client.GenerateAsync(new[] { styles }, settings, options);
+            else call = client.GenerateAsync(new[] { unchecked((ulong)seed) }, settings, options);
         }
 
-        void End()
+        void EndCall()
         {
             var ended = call;
             call = null;
-            if (ended.IsFaulted || ended.IsCanceled)
+            if (!HasFailed(ended)) Load(ended.Result[0]);
+        }
+
+        void EndProjection()
+        {
+            var ended = projection;
+            projection = null;
+            bool isWanted = picture == asked;
+            if (HasFailed(ended))
             {
-                isStale = true;
-                link.Fail(ended.Exception?.GetBaseException() ?? new OperationCanceledException());
+                if (isWanted && IsRefused(link.LastError)) picture = null;
                 return;
             }
-            Load(ended.Result[0]);
-            link.Succeed();
-            Changed?.Invoke(Texture);
+            if (!isWanted) return;
+            picture = null;
+            styles = ended.Result.Avatar.Styles;
+            PixelDistance = ended.Result.PixelDistance;
+            Load(ended.Result.Avatar);
+        }
+
+        bool HasFailed(Task ended)
+        {
+            if (!ended.IsFaulted && !ended.IsCanceled) return false;
+            isStale = true;
+            link.Fail(ended.Exception?.GetBaseException() ?? new OperationCanceledException());
+            return true;
+        }
+
+        // By the picture itself, or by a model without an encoder.
+        static bool IsRefused(Exception error)
+        {
+            var rpc = error as RpcException;
+            if (rpc == null) return false;
+            return rpc.Status == StatusCode.FailedPrecondition || rpc.Field.StartsWith("pixels", StringComparison.Ordinal);
         }
 
         void Load(AvatarImage image)
         {
-            if (Texture == null || Texture.width != image.Width || Texture.height != image.Height)
-            {
-                if (Texture != null) Destroy(Texture);
-                Texture = new Texture2D(image.Width, image.Height, TextureFormat.RGBA32, false) { filterMode = FilterMode.Point };
-            }
-            Texture.LoadRawTextureData(image.Data);
-            Texture.Apply(false);
+            Texture = AvatarTextures.Load(Texture, image.Width, image.Height, image.Data);
+            link.Succeed();
+            Changed?.Invoke(Texture);
         }
     }
 }

@@ -41,7 +41,7 @@ namespace Metabridge.V1
         /// <summary>
         /// Generates a batch of avatars of any size and sends them one after another, large ones in chunks.
         /// </summary>
-        public Task StreamAvatarsAsync(StreamAvatarsRequest request, Action<StreamAvatarsResponse> onMessage, CallOptions options = default)
+        public Task StreamAvatarsAsync(StreamAvatarsRequest request, Func<StreamAvatarsResponse, Task> onMessage, CallOptions options = default)
         {
             return transport.ServerStreamAsync(StreamAvatarsMethod, request, onMessage, options);
         }
@@ -58,7 +58,7 @@ namespace Metabridge.V1
         /// Generates the frames of a smooth path through two or more avatars and sends them one after another, none left out. A client that
         /// takes them slowly slows the sidecar down: it works only a few frames ahead.
         /// </summary>
-        public Task MorphAvatarAsync(MorphAvatarRequest request, Action<MorphAvatarResponse> onMessage, CallOptions options = default)
+        public Task MorphAvatarAsync(MorphAvatarRequest request, Func<MorphAvatarResponse, Task> onMessage, CallOptions options = default)
         {
             return transport.ServerStreamAsync(MorphAvatarMethod, request, onMessage, options);
         }

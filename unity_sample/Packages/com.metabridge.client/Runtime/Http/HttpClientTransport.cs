@@ -44,12 +44,17 @@ namespace Metabridge.Transport
             where TResponse : class, IMessage<TResponse>
         {
             TResponse answer = null;
-            await ServerStreamAsync(method, request, message => answer = message, options).ConfigureAwait(false);
+            Func<TResponse, Task> keep = message =>
+            {
+                answer = message;
+                return Task.CompletedTask;
+            };
+            await ServerStreamAsync(method, request, keep, options).ConfigureAwait(false);
             return answer ?? throw new RpcException(StatusCode.Internal, method.Path + " ended well without an answer");
         }
 
         public async Task ServerStreamAsync<TRequest, TResponse>(
-            Method<TRequest, TResponse> method, TRequest request, Action<TResponse> onMessage, CallOptions options)
+            Method<TRequest, TResponse> method, TRequest request, Func<TResponse, Task> onMessage, CallOptions options)
             where TRequest : class, IMessage<TRequest>
             where TResponse : class, IMessage<TResponse>
         {
@@ -59,8 +64,8 @@ namespace Metabridge.Transport
                 if (options.Timeout.HasValue) deadline.CancelAfter(options.Timeout.Value);
                 try
                 {
-                    var reader = new AnswerReader<TResponse>(method.Parser, onMessage, maxMessageBytes);
-                    await Exchange(message, reader, deadline.Token).ConfigureAwait(false);
+                    var reader = new AnswerReader<TResponse>(method.Parser, maxMessageBytes);
+                    await Exchange(message, reader, onMessage, deadline.Token).ConfigureAwait(false);
                 }
                 catch (OperationCanceledException error) when (!options.Cancellation.IsCancellationRequested)
                 {
@@ -76,7 +81,8 @@ namespace Metabridge.Transport
             }
         }
 
-        async Task Exchange<TResponse>(HttpRequestMessage message, AnswerReader<TResponse> reader, CancellationToken token)
+        async Task Exchange<TResponse>(
+            HttpRequestMessage message, AnswerReader<TResponse> reader, Func<TResponse, Task> onMessage, CancellationToken token)
             where TResponse : class, IMessage<TResponse>
         {
             const HttpCompletionOption early = HttpCompletionOption.ResponseHeadersRead;
@@ -89,12 +95,29 @@ namespace Metabridge.Transport
                     while ((length = await body.ReadAsync(buffer, 0, buffer.Length, token).ConfigureAwait(false)) > 0)
                     {
                         reader.Append(buffer, length);
+                        while (reader.TryRead(out var answer)) await Taken(onMessage(answer), token).ConfigureAwait(false);
                     }
                 }
                 AddTrailers(reader.Trailers, response.Headers);
                 AddTrailers(reader.Trailers, TrailersOf(response));
                 reader.Finish((int)response.StatusCode);
             }
+        }
+
+        // While a message is not taken nothing is read: HTTP/2's flow control then holds up the sidecar.
+        static async Task Taken(Task taking, CancellationToken token)
+        {
+            if (!taking.IsCompleted)
+            {
+                var ended = new TaskCompletionSource<bool>();
+                using (token.Register(() => ended.TrySetResult(true)))
+                {
+                    await Task.WhenAny(taking, ended.Task).ConfigureAwait(false);
+                }
+                token.ThrowIfCancellationRequested();
+            }
+            await taking.ConfigureAwait(false);
+            token.ThrowIfCancellationRequested();
         }
 
         HttpRequestMessage Request(string path, IMessage request, CallOptions options)

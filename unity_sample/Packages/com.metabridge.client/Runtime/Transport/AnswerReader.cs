@@ -1,4 +1,3 @@
-using System;
 using Google.Protobuf;
 
 namespace Metabridge.Transport
@@ -12,30 +11,39 @@ namespace Metabridge.Transport
 
         readonly FrameReader frames;
         readonly MessageParser<TResponse> parser;
-        readonly Action<TResponse> onMessage;
 
         public Trailers Trailers { get; } = new Trailers();
 
-        public AnswerReader(MessageParser<TResponse> parser, Action<TResponse> onMessage, int maxBytes)
+        public AnswerReader(MessageParser<TResponse> parser, int maxBytes)
         {
             frames = new FrameReader(maxBytes);
             this.parser = parser;
-            this.onMessage = onMessage;
         }
 
-        /// <summary>Reads on; RpcException for bytes that are no frames or no messages.</summary>
+        /// <summary>Takes bytes in; RpcException when too many are left unread.</summary>
         public void Append(byte[] data, int length)
         {
             frames.Append(data, length);
+        }
+
+        /// <summary>Takes the next message; false when more bytes are needed. RpcException for bytes that are none.</summary>
+        public bool TryRead(out TResponse message)
+        {
+            message = null;
             while (frames.TryRead(out byte flags, out byte[] payload))
             {
                 if ((flags & CompressedFlag) != 0)
                 {
                     throw new RpcException(StatusCode.Internal, "the answer is compressed, which was not asked for");
                 }
-                if ((flags & TrailersFlag) != 0) Trailers.AddLines(payload);
-                else onMessage(Parse(payload));
+                if ((flags & TrailersFlag) == 0)
+                {
+                    message = Parse(payload);
+                    return true;
+                }
+                Trailers.AddLines(payload);
             }
+            return false;
         }
 
         /// <summary>Throws the error that the call ended with, if any.</summary>

@@ -26,8 +26,11 @@ namespace Metabridge.Transport
     /// <summary>Cuts the bytes of an answer, in whatever pieces they arrive, into frames.</summary>
     public sealed class FrameReader
     {
+        const long SmallestLimit = 1 << 20;
+
         readonly int maxBytes;
         byte[] pending = new byte[256];
+        int start;
         int count;
 
         public FrameReader(int maxBytes)
@@ -38,10 +41,16 @@ namespace Metabridge.Transport
         /// <summary>Whether bytes of an unfinished frame are left.</summary>
         public bool IsInsideFrame => count > 0;
 
+        /// <summary>Takes bytes in; RpcException when more are left unread than two of the largest messages have.</summary>
         public void Append(byte[] data, int length)
         {
-            if (count + length > pending.Length) Array.Resize(ref pending, Math.Max(count + length, 2 * pending.Length));
-            Buffer.BlockCopy(data, 0, pending, count, length);
+            if ((long)count + length > Math.Max(2L * maxBytes, SmallestLimit))
+            {
+                string message = count + " bytes wait to be read and " + length + " more arrive; take the messages faster";
+                throw new RpcException(StatusCode.ResourceExhausted, message);
+            }
+            MakeRoom(length);
+            Buffer.BlockCopy(data, 0, pending, start + count, length);
             count += length;
         }
 
@@ -51,7 +60,7 @@ namespace Metabridge.Transport
             flags = 0;
             payload = null;
             if (count < GrpcFrames.HeaderSize) return false;
-            uint size = (uint)(pending[1] << 24 | pending[2] << 16 | pending[3] << 8 | pending[4]);
+            uint size = (uint)(pending[start + 1] << 24 | pending[start + 2] << 16 | pending[start + 3] << 8 | pending[start + 4]);
             if (size > maxBytes)
             {
                 string message = "a message of " + size + " bytes arrives, at most " + maxBytes + " are taken; ask for less";
@@ -59,12 +68,21 @@ namespace Metabridge.Transport
             }
             int end = GrpcFrames.HeaderSize + (int)size;
             if (count < end) return false;
-            flags = pending[0];
+            flags = pending[start];
             payload = new byte[size];
-            Buffer.BlockCopy(pending, GrpcFrames.HeaderSize, payload, 0, (int)size);
-            Buffer.BlockCopy(pending, end, pending, 0, count - end);
+            Buffer.BlockCopy(pending, start + GrpcFrames.HeaderSize, payload, 0, (int)size);
             count -= end;
+            start = count == 0 ? 0 : start + end;
             return true;
+        }
+
+        void MakeRoom(int length)
+        {
+            if (start + count + length <= pending.Length) return;
+            var target = count + length > pending.Length ? new byte[Math.Max(count + length, 2 * pending.Length)] : pending;
+            Buffer.BlockCopy(pending, start, target, 0, count);
+            pending = target;
+            start = 0;
         }
     }
 }

@@ -16,11 +16,12 @@ namespace Metabridge.Transport
             where TResponse : class, IMessage<TResponse>;
 
         /// <summary>
-        /// Sends one message and hands each message of the answer to <paramref name="onMessage"/>, one at a time, on the thread
-        /// that the transport says; the task ends with the stream. What the callback throws ends the call.
+        /// Sends one message and hands each message of the answer to <paramref name="onMessage"/>, on the thread that the transport
+        /// says; nothing more is read before the callback's task is done. The task ends with the stream. What the callback throws
+        /// ends the call; a call that ends early does not wait for it.
         /// </summary>
         Task ServerStreamAsync<TRequest, TResponse>(
-            Method<TRequest, TResponse> method, TRequest request, Action<TResponse> onMessage, CallOptions options)
+            Method<TRequest, TResponse> method, TRequest request, Func<TResponse, Task> onMessage, CallOptions options)
             where TRequest : class, IMessage<TRequest>
             where TResponse : class, IMessage<TResponse>;
     }

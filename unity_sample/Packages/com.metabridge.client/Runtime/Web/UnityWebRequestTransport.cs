@@ -9,6 +9,8 @@ namespace Metabridge.Transport
     /// <summary>
     /// gRPC-Web over UnityWebRequest: runs on every platform of Unity's, WebGL too, without a native plug-in. It is used on the
     /// main thread, where answers and callbacks arrive as well, at the beginning of a frame. Disposing cancels running calls.
+    /// UnityWebRequest cannot be told to wait: what arrives while a callback's task is not done is kept, up to twice the size of
+    /// the largest message.
     /// </summary>
     public sealed class UnityWebRequestTransport : ITransport
     {
@@ -35,25 +37,34 @@ namespace Metabridge.Transport
             where TResponse : class, IMessage<TResponse>
         {
             TResponse answer = null;
-            return Send(method, request, message => answer = message, () => answer, options);
+            Func<TResponse, Task> keep = message =>
+            {
+                answer = message;
+                return Task.CompletedTask;
+            };
+            return Send(method, request, keep, () => answer, options);
         }
 
         public Task ServerStreamAsync<TRequest, TResponse>(
-            Method<TRequest, TResponse> method, TRequest request, Action<TResponse> onMessage, CallOptions options)
+            Method<TRequest, TResponse> method, TRequest request, Func<TResponse, Task> onMessage, CallOptions options)
             where TRequest : class, IMessage<TRequest>
             where TResponse : class, IMessage<TResponse>
         {
-            TResponse last = null;
-            return Send(method, request, message => onMessage(last = message), null, options);
+            return Send(method, request, onMessage, null, options);
         }
 
         Task<TResponse> Send<TRequest, TResponse>(
-            Method<TRequest, TResponse> method, TRequest request, Action<TResponse> onMessage, Func<TResponse> answer, CallOptions options)
+            Method<TRequest, TResponse> method,
+            TRequest request,
+            Func<TResponse, Task> onMessage,
+            Func<TResponse> answer,
+            CallOptions options)
             where TRequest : class, IMessage<TRequest>
             where TResponse : class, IMessage<TResponse>
         {
-            var reader = new AnswerReader<TResponse>(method.Parser, onMessage, maxMessageBytes);
-            var call = new WebCall<TResponse>(address + method.Path, GrpcFrames.Encode(request), reader, answer, options);
+            var reader = new AnswerReader<TResponse>(method.Parser, maxMessageBytes);
+            var download = new FrameDownload<TResponse>(reader, onMessage, options.Cancellation);
+            var call = new WebCall<TResponse>(address + method.Path, GrpcFrames.Encode(request), download, answer, options);
             pump.Add(call);
             return call.Task;
         }

@@ -21,7 +21,6 @@ namespace Metabridge.Transport
     {
         readonly UnityWebRequest request;
         readonly FrameDownload<TResponse> download;
-        readonly AnswerReader<TResponse> reader;
         readonly Func<TResponse> answer;
         readonly CallOptions options;
         readonly TaskCompletionSource<TResponse> source = new TaskCompletionSource<TResponse>();
@@ -30,12 +29,13 @@ namespace Metabridge.Transport
 
         internal Task<TResponse> Task => source.Task;
 
-        internal WebCall(string url, byte[] frame, AnswerReader<TResponse> reader, Func<TResponse> answer, CallOptions options)
+        bool IsDone => request.isDone && download.IsTaken;
+
+        internal WebCall(string url, byte[] frame, FrameDownload<TResponse> download, Func<TResponse> answer, CallOptions options)
         {
-            this.reader = reader;
+            this.download = download;
             this.answer = answer;
             this.options = options;
-            download = new FrameDownload<TResponse>(reader);
             request = new UnityWebRequest(url, UnityWebRequest.kHttpVerbPOST, download, new UploadHandlerRaw(frame));
             request.useHttpContinue = false;
             request.SetRequestHeader("Content-Type", "application/grpc-web+proto");
@@ -47,13 +47,13 @@ namespace Metabridge.Transport
         internal override bool Step()
         {
             isLate = options.Timeout.HasValue && elapsed.Elapsed > options.Timeout.Value;
-            bool isOver = request.isDone || download.Error != null;
+            bool isOver = (download.Deliver() && request.isDone) || download.Error != null;
             return isOver || isLate || options.Cancellation.IsCancellationRequested;
         }
 
         internal override void Complete()
         {
-            if (options.Cancellation.IsCancellationRequested && !request.isDone)
+            if (options.Cancellation.IsCancellationRequested && !IsDone)
             {
                 Cancel();
                 return;
@@ -75,15 +75,15 @@ namespace Metabridge.Transport
         Exception Error()
         {
             if (download.Error != null) return download.Error;
-            if (!request.isDone && isLate) return new RpcException(StatusCode.DeadlineExceeded, "no answer within " + options.Timeout);
+            if (!IsDone && isLate) return new RpcException(StatusCode.DeadlineExceeded, "no answer within " + options.Timeout);
             if (!IsAnswered())
             {
                 return new RpcException(StatusCode.Unavailable, "no connection to " + request.url + ": " + request.error);
             }
-            if (!reader.Trailers.HasStatus) AddHeaders();
+            if (!download.Reader.Trailers.HasStatus) AddHeaders();
             try
             {
-                reader.Finish((int)request.responseCode);
+                download.Reader.Finish((int)request.responseCode);
                 return null;
             }
             catch (RpcException error)
@@ -97,7 +97,7 @@ namespace Metabridge.Transport
         {
             foreach (string name in new[] { "grpc-status", "grpc-message", "grpc-status-details-bin" })
             {
-                reader.Trailers.Add(name, request.GetResponseHeader(name));
+                download.Reader.Trailers.Add(name, request.GetResponseHeader(name));
             }
         }
 
@@ -119,35 +119,6 @@ namespace Metabridge.Transport
         {
             if (!request.isDone) request.Abort();
             request.Dispose();
-        }
-    }
-
-    // Reads the answer as it arrives. What reading throws is kept: an exception must not pass through the engine.
-    sealed class FrameDownload<TResponse> : DownloadHandlerScript
-        where TResponse : class, IMessage<TResponse>
-    {
-        readonly AnswerReader<TResponse> reader;
-
-        internal Exception Error { get; private set; }
-
-        internal FrameDownload(AnswerReader<TResponse> reader)
-        {
-            this.reader = reader;
-        }
-
-        protected override bool ReceiveData(byte[] data, int dataLength)
-        {
-            if (Error != null || data == null) return false;
-            try
-            {
-                reader.Append(data, dataLength);
-                return true;
-            }
-            catch (Exception error)
-            {
-                Error = error;
-                return false;
-            }
         }
     }
 }
