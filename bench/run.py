@@ -6,10 +6,7 @@ this process; the sidecar and the echo are processes of their own. Batch wait is
 
 from __future__ import annotations
 
-import datetime
 import platform
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,16 +17,14 @@ from typing import Any
 import grpc
 import numpy as np
 import onnxruntime as ort
-import psutil
 import tyro
 from google.protobuf.message import Message
 from tqdm import tqdm
 
 from bench.cases import Case, cases
 from bench.processes import SidecarProcess, echo, idle_cpu_percent, sidecar
+from bench.results import RESULTS, origin, write_part
 from bridge.services import family_modules
-
-RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 @dataclass(frozen=True)
@@ -89,12 +84,12 @@ def main(config: BenchConfig) -> None:
                 answer = _call(channel, case)()
             with echo({case.method: answer}, Path(folder)) as echo_address:
                 timings.append(measure(case, echo_address, process.address, config.seconds))
-        config.out.write_text(report(config, timings, process, idle, process.process.memory_info().rss))
+        write_part(config.out, "bench.run", report(config, timings, process, idle, process.process.memory_info().rss))
     print(f"wrote {config.out}")
 
 
 def report(config: BenchConfig, timings: list[Timing], process: SidecarProcess, idle: float, rss: int) -> str:
-    """Return RESULTS.md."""
+    """Return this bench's part of RESULTS.md."""
     rows = [
         "| call | calls | request bytes | ONNX Runtime p50 / p99 | gRPC echo p50 / p99 | sidecar p50 / p99 "
         "| overhead p50 | overhead p99 |",
@@ -108,24 +103,22 @@ def report(config: BenchConfig, timings: list[Timing], process: SidecarProcess, 
         f"| resident memory after the run | {rss / 2**20:.0f} MiB |",
         f"| CPU of the idle sidecar over {config.idle_seconds:.0f} s | {idle:.2f} % of one core |",
     ]
-    return HEADER.format(**_machine(config)) + "\n".join(rows) + FACTS + "\n".join(facts) + "\n"
+    return HEADER.format(origin=origin("bench.run"), versions=VERSIONS) + "\n".join(rows) + FACTS + "\n".join(facts) + "\n"
 
 
-HEADER = """# Measured figures
+VERSIONS = (
+    f"Python {platform.python_version()}, ONNX Runtime {ort.__version__} (CPUExecutionProvider), grpcio {grpc.__version__}"
+)
+HEADER = """## Overhead of the sidecar
 
-Written by `{command}` on {date}, commit {commit}.
-
-Machine: {cpu}, {cores} cores, {memory} GiB, {system}; Python {python}, ONNX Runtime {ort} (CPUExecutionProvider),
-grpcio {grpc}.
-
-## Overhead of the sidecar
+{origin}; {versions}.
 
 Milliseconds a call, one client, batch wait 0. *ONNX Runtime* is the same graphs on the same inputs in the client's process;
 *gRPC echo* is a grpc.aio server in a process of its own that parses the same request and serialises the same answer.
 Overhead = sidecar / (echo + ONNX Runtime) of the same column; the three take turns call by call.
 
 """
-FACTS = "\n\n## Life beside a game\n\n"
+FACTS = "\n\n### Life beside a game\n\n"
 
 
 def _row(timing: Timing) -> str:
@@ -147,27 +140,6 @@ def _call(channel: grpc.Channel, case: Case) -> Callable[[], Message]:
     path = f"/{module.DESCRIPTOR.full_name}/{method}"
     stub = channel.unary_unary(path, type(case.request).SerializeToString, answer.FromString)
     return lambda: stub(case.request, timeout=30)
-
-
-def _machine(config: BenchConfig) -> dict[str, object]:
-    cpu = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    changed = subprocess.run(["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, check=False)
-    return {
-        "command": " ".join(["python -m bench.run", *sys.argv[1:]]),
-        "date": datetime.date.today().isoformat(),
-        "commit": commit.stdout.strip() + (" with changes" if changed.stdout.strip() else ""),
-        "cpu": cpu,
-        "cores": psutil.cpu_count(),
-        "memory": round(psutil.virtual_memory().total / 2**30),
-        "system": platform.platform(terse=True),
-        "python": platform.python_version(),
-        "ort": ort.__version__,
-        "grpc": grpc.__version__,
-    }
 
 
 if __name__ == "__main__":

@@ -78,8 +78,9 @@ def write_film(folder: Path, name: str, path: Path, *, frames: int = 60, width: 
         return None
     chosen = [grids[index] for index in np.unique(np.linspace(0, len(grids) - 1, min(frames, len(grids))).round().astype(int))]
     pictures = [_frame(grid, width) for grid in chosen]
-    # One palette for all frames, taken from the last one, keeps colours from flickering.
-    palette = pictures[-1].quantize(256)
+    # One palette for all frames keeps colours from flickering.
+    small = [np.asarray(picture.resize((64, 64), Image.Resampling.NEAREST)) for picture in pictures]
+    palette = Image.fromarray(np.concatenate(small)).quantize(256)
     first, *others = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     times = [125] * len(others) + [2000]
     temporary = path.with_suffix(".partial.gif")

@@ -63,4 +63,4 @@ def assert_moved_alike(start: Any, one: Any, two: Any) -> None:
     """
     for name, before in start.items():
         moved, apart = ((a - b).abs().mean().item() for a, b in ((one[name], before), (one[name], two[name])))
-        assert apart <= 0.03 * moved + 1e-7, f"{name} moved by {moved} and is {apart} apart"
+        assert apart <= 0.01 * moved + 1e-7, f"{name} moved by {moved} and is {apart} apart"

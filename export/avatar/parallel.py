@@ -81,16 +81,13 @@ def first_process_first() -> Iterator[None]:
 
 
 def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
-    """Replaces every gradient by its mean over all processes; a weight without one counts as zero."""
+    """Replaces every gradient by its mean over all processes, which take the same step and so have the same gradients."""
     if world() == 1:
         return
-    trained = list(parameters)
-    flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in trained])
-    flat = mean(flat)
-    for parameter, gradient in zip(trained, flat.split([p.numel() for p in trained]), strict=True):
-        parameter.grad = gradient.reshape(parameter.shape).contiguous(
-            memory_format=torch.channels_last if parameter.dim() == 4 else torch.contiguous_format
-        )
+    trained = [parameter for parameter in parameters if parameter.grad is not None]
+    flat = mean(torch.cat([parameter.grad.flatten() for parameter in trained]))
+    for parameter, gradient in zip(trained, flat.split([parameter.numel() for parameter in trained]), strict=True):
+        parameter.grad.copy_(gradient.reshape(parameter.shape))
 
 
 def part_of_batch(batch: int, part: int, parts: int) -> Tensor:

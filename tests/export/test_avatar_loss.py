@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from export.avatar import loss
 from export.avatar.model import Discriminator, Generator, ModelConfig
 
-TINY = ModelConfig(latent_size=4, mapping_layers=1, channels=(3, 3, 3, 3))
+TINY = ModelConfig(image_channels=3, latent_size=4, mapping_layers=1, channels=(3, 3, 3, 3))
 
 
 def normal(seed: int, *shape: int) -> Tensor:
@@ -103,3 +107,52 @@ def test_each_player_gains_by_its_own_side() -> None:
     low, high = torch.full((4,), -3.0), torch.full((4,), 3.0)
     assert loss.discriminator_loss(high, low) < loss.discriminator_loss(low, high)
     assert loss.generator_loss(high) < loss.generator_loss(low)
+
+
+def sigmoid(logit: float) -> float:
+    return 1.0 / (1.0 + math.exp(-logit))
+
+
+LOGITS = st.lists(st.floats(-8, 8), min_size=1, max_size=6)
+
+
+@given(real=LOGITS, fake=LOGITS)
+def test_objectives_are_the_written_out_games(real: list[float], fake: list[float]) -> None:
+    """D maximises E[log D(x)] + E[log(1 - D(G(z)))]; what each side minimises is spelled out with means and logarithms."""
+    x, g = torch.tensor(real, dtype=torch.float64), torch.tensor(fake, dtype=torch.float64)
+    seen = statistics.fmean(math.log(sigmoid(v)) for v in real)
+    caught = statistics.fmean(math.log(1.0 - sigmoid(v)) for v in fake)
+    fooled = statistics.fmean(math.log(sigmoid(v)) for v in fake)
+    margin = statistics.fmean(max(0.0, 1.0 - v) for v in real) + statistics.fmean(max(0.0, 1.0 + v) for v in fake)
+    expected: dict[loss.Objective, tuple[float, float]] = {
+        "logistic": (-seen - caught, -fooled),
+        "minimax": (-seen - caught, caught),
+        "hinge": (margin, -statistics.fmean(fake)),
+    }
+    for objective, (discriminator, generator) in expected.items():
+        assert loss.discriminator_loss(x, g, objective).item() == pytest.approx(discriminator, abs=1e-9)
+        assert loss.generator_loss(g, objective).item() == pytest.approx(generator, abs=1e-9)
+
+
+@pytest.mark.parametrize("objective", get_args(loss.Objective))
+@pytest.mark.parametrize("logit", [-0.9, 0.0, 0.9])
+def test_descending_raises_real_logits_and_pushes_generated_ones_apart(objective: loss.Objective, logit: float) -> None:
+    real, fake = (torch.full((2,), logit, requires_grad=True) for _ in range(2))
+    up, down = torch.autograd.grad(loss.discriminator_loss(real, fake, objective), (real, fake))
+    (generated,) = torch.autograd.grad(loss.generator_loss(fake, objective), fake)
+    assert (up < 0).all()
+    assert (down > 0).all()
+    assert (generated < 0).all()
+
+
+def test_the_original_game_loses_its_gradient_where_the_other_does_not() -> None:
+    caught = torch.full((1,), -10.0, requires_grad=True)
+    slopes = [torch.autograd.grad(loss.generator_loss(caught, name), caught)[0].item() for name in ("minimax", "logistic")]
+    assert slopes == pytest.approx([-sigmoid(-10.0), sigmoid(-10.0) - 1.0], rel=1e-4)
+
+
+def test_logits_far_out_stay_finite() -> None:
+    far = torch.tensor([-1e4, 1e4])
+    for objective in get_args(loss.Objective):
+        assert loss.discriminator_loss(far, far, objective).isfinite()
+        assert loss.generator_loss(far, objective).isfinite()

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from export.run_log import RunLog, picture_grid, save_picture, write_config
+from export.run_log import RunLog, picture_grid, save_picture, write_config, write_film
 
 
 def read_curve(folder: Path, name: str) -> list[tuple[int, float]]:
@@ -60,3 +60,51 @@ def test_pictures_are_saved_beside_the_curves(tmp_path: Path) -> None:
 def test_the_configuration_is_json(tmp_path: Path) -> None:
     write_config(tmp_path / "run", {"batch": 32, "model": {"channels": (1, 2)}})
     assert json.loads((tmp_path / "run" / "config.json").read_text()) == {"batch": 32, "model": {"channels": [1, 2]}}
+
+
+def test_free_cells_are_transparent_where_pictures_have_alpha() -> None:
+    grid = picture_grid(np.full((3, 4, 2, 2), 9, np.uint8), columns=2)
+    assert grid.shape == (4, 4, 4)
+    assert grid[3, 3].tolist() == [0, 0, 0, 0]
+
+
+def grids(folder: Path, count: int, size: int = 16) -> None:
+    for step in range(count):
+        save_picture(np.full((size, size, 3), 12 * step, np.uint8), folder / f"samples-{step:09d}.png")
+
+
+def shades(film: Image.Image) -> list[int]:
+    found = []
+    for index in range(film.n_frames):
+        film.seek(index)
+        found.append(film.convert("RGB").getpixel((0, 0))[0])
+    return found
+
+
+def test_a_film_shows_a_runs_grids_in_their_order(tmp_path: Path) -> None:
+    grids(tmp_path, 5)
+    save_picture(np.zeros((4, 4, 3), np.uint8), tmp_path / "others-000000009.png")
+    path = write_film(tmp_path, "samples", tmp_path / "progress.gif")
+    assert path == tmp_path / "progress.gif"
+    with Image.open(path) as film:
+        assert shades(film) == [0, 12, 24, 36, 48]
+        assert film.info["loop"] == 0
+
+
+def test_a_film_is_bounded_in_frames_and_width_and_keeps_both_ends(tmp_path: Path) -> None:
+    grids(tmp_path, 20, size=96)
+    with Image.open(write_film(tmp_path, "samples", tmp_path / "p.gif", frames=4, width=50)) as film:
+        assert film.size == (48, 48)
+        assert shades(film)[0] == 0
+        assert shades(film)[-1] == 228
+        assert film.n_frames == 4
+
+
+def test_transparent_grids_lie_on_a_pale_ground_in_a_film(tmp_path: Path) -> None:
+    save_picture(np.zeros((8, 8, 4), np.uint8), tmp_path / "samples-000000000.png")
+    with Image.open(write_film(tmp_path, "samples", tmp_path / "p.gif")) as film:
+        assert film.convert("RGB").getpixel((0, 0)) == (190, 205, 220)
+
+
+def test_no_grids_make_no_film(tmp_path: Path) -> None:
+    assert write_film(tmp_path, "samples", tmp_path / "p.gif") is None
