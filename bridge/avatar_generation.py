@@ -73,7 +73,10 @@ async def generate(model: ServedModel, batch: AvatarBatch) -> AsyncGenerator[pb.
         part = slice(start, start + MAX_BATCH)
         base, noise = await styles_of(model, batch, part), await noise_of(model, batch.seeds[part])
         images = await synthesise(model, await controlled(model, base, batch.controls), noise)
-        _check_finite(images, start, batch.identity)
+        row = await row_without_picture(images)
+        if row is not None:
+            message = f"row {start + row} gives no picture, its numbers are too large; draw latents from N(0, 1)"
+            raise InvalidArgument(message, field=batch.identity)
         styles = base if batch.return_styles else None
         async for avatar in Drawn(images, batch.seeds[part].tolist(), styles, batch.image).encoded():
             yield avatar
@@ -126,9 +129,16 @@ def chunks(avatar: pb.Avatar) -> Iterator[tuple[pb.Avatar, int, int]]:
         yield avatar, index, count
 
 
-def _check_finite(images: Floats, start: int, field: str) -> None:
-    finite = np.isfinite(images).all(axis=(1, 2, 3))
-    if not finite.all():
-        row = start + int(np.argmin(finite))
-        message = f"row {row} gives no picture, its numbers are too large; draw latents from N(0, 1)"
-        raise InvalidArgument(message, field=field)
+async def row_without_picture(images: Floats) -> int | None:
+    """Return the first row that holds NaN or an infinity, None without one."""
+    rows = await run(quick(images), _finite_rows, images)
+    return None if rows.all() else int(np.argmin(rows))
+
+
+def quick(images: Floats) -> bool:
+    """Return whether a pass over pictures costs less than a hop to a worker thread."""
+    return images.size <= 4 * INLINE_PIXELS
+
+
+def _finite_rows(images: Floats) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.isfinite(images).all(axis=(1, 2, 3)), np.bool_)

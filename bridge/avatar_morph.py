@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bridge.avatar_generation import Drawn, Floats, controlled, noise_of, styles_of, synthesise
+from bridge.avatar_generation import Drawn, Floats, controlled, noise_of, row_without_picture, styles_of, synthesise
 from bridge.avatar_request import AvatarBatch
 from bridge.errors import InvalidArgument, ResourceExhausted
 from bridge.registry import ServedModel
@@ -114,7 +114,7 @@ async def _made(model: ServedModel, batch: AvatarBatch, timing: Timing) -> Async
         places = range(first, min(first + step, timing.frame_count))
         rows = np.repeat(noise, len(places), axis=0)
         images = await synthesise(model, path(moved, timing, places), rows, alone=True)
-        if not np.isfinite(images).all():
+        if await row_without_picture(images) is not None:
             message = "the path gives no picture, its numbers are too large; draw latents from N(0, 1)"
             raise InvalidArgument(message, field=batch.identity)
         styles = path(base, timing, places) if batch.return_styles else None

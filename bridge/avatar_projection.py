@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bridge.avatar_generation import Floats, synthesise
+from bridge.avatar_generation import Floats, quick, run, synthesise
 from bridge.errors import FailedPrecondition
 from bridge.registry import ServedModel
 
@@ -33,7 +33,7 @@ async def project(model: ServedModel, target: Floats, noise: Floats, steps: int)
         feeds = {"image": target, "current": image, "w_in": styles}
         styles = (await model.batchers["encoder"].run(feeds))["w"]
         image = await synthesise(model, styles, noise)
-        distance = float(np.abs(target - image).mean()) / 2
+        distance = await run(quick(image), _distance, target, image)
         if not np.isfinite(distance):
             break
         if best is None or distance < best.pixel_distance:
@@ -42,6 +42,10 @@ async def project(model: ServedModel, target: Floats, noise: Floats, steps: int)
         message = f'the encoder of "{model.card.name}" gives no avatar for this picture; export the model again'
         raise FailedPrecondition(message, field="model")
     return best
+
+
+def _distance(one: Floats, two: Floats) -> float:
+    return float(np.abs(one - two).mean()) / 2
 
 
 async def _mean_styles(model: ServedModel) -> Floats:

@@ -101,7 +101,7 @@ def _square(picture: PillowImage.Image) -> PillowImage.Image:
 def _eight_bits(picture: PillowImage.Image) -> PillowImage.Image:
     """Return the picture as RGBA with 8 bits a channel; Pillow would clip those of 16 bits."""
     if picture.mode.startswith("I"):
-        grey = np.clip(np.asarray(picture).astype(np.int64) // 257, 0, 255).astype(np.uint8)
+        grey = np.clip((np.asarray(picture).astype(np.int64) + 128) // 257, 0, 255).astype(np.uint8)
         return PillowImage.fromarray(grey).convert("RGBA")
     return picture.convert("RGBA")
 

@@ -115,7 +115,7 @@ GREY = np.linspace(0, 65535, 64).reshape(8, 8).astype(np.uint16)
 @pytest.mark.parametrize(
     ("picture", "expected"),
     [
-        (PillowImage.fromarray(GREY), np.repeat((GREY // 257)[..., None], 3, axis=2)),
+        (PillowImage.fromarray(GREY), np.repeat(np.round(GREY / 257)[..., None], 3, axis=2)),
         (PillowImage.new("CMYK", (8, 8), (0, 255, 255, 0)), (255, 0, 0)),
         (PillowImage.new("1", (8, 8), 1), (255, 255, 255)),
         (PillowImage.new("L", (8, 8), 77), (77, 77, 77)),

@@ -87,7 +87,7 @@ def test_health_is_not_serving_before_the_models_are_warm_and_calls_say_so(tiny_
         assert next(watch).status == NOT_SERVING
         assert client.models() == []
         with open_wire("grpc", f"127.0.0.1:{port}", "http://127.0.0.1:1") as wire:
-            answer = wire.call(CASES["npc"].method, CASES["npc"].request(1, 1).SerializeToString())
+            answer = wire.call(CASES["ChooseActions"].method, CASES["npc"].request(1, 1).SerializeToString())
         assert (answer.code, answer.retries) == ("UNAVAILABLE", [1.0])
         gate.set()
         assert next(watch).status == SERVING
@@ -113,7 +113,7 @@ def test_reflection_lists_the_services_and_describes_them(client, version):
 
 
 def test_a_stop_finishes_the_calls_that_were_accepted(tmp_path):
-    case = CASES["npc"]
+    case = CASES["ChooseActions"]
     tiny_models.write_npc(tmp_path, "npc")
     with ThreadPoolExecutor(3) as pool, contextlib.ExitStack() as wires:
         with sidecar_in_thread(tmp_path, max_wait_ms=3000.0) as sidecar:
