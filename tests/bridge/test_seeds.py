@@ -52,6 +52,21 @@ def test_a_latent_is_the_same_alone_and_in_a_batch(numbers, size):
         np.testing.assert_array_equal(row, seeds.latents([seed], size)[0])
 
 
+@pytest.mark.parametrize("size", [4 * seeds.CACHED - 1, 4 * seeds.CACHED, 4 * seeds.CACHED + 1, 50_000])
+def test_a_long_draw_is_the_same_in_parts_and_rows(size):
+    numbers = [5, seeds.MAX_SEED, 0]
+    noise = seeds.avatar_noise(numbers, size)
+    for row, seed in zip(noise, numbers, strict=True):
+        np.testing.assert_array_equal(row, seeds.avatar_noise([seed], size)[0])
+    counters = np.zeros((size // 4, 4), np.uint32)
+    counters[:, 0] = np.arange(size // 4) | (seeds.Purpose.AVATAR_NOISE << 24)
+    places = [0, seeds.CACHED - 2, size // 4 - 1]
+    whole = seeds.philox(counters, np.array([5, 0], np.uint32))
+    for place in places:
+        np.testing.assert_array_equal(whole[place], seeds.philox(counters[place], np.array([5, 0], np.uint32)))
+    np.testing.assert_array_equal(noise[:, :100], seeds.avatar_noise(numbers, 100))
+
+
 @given(SEEDS, st.lists(SEEDS, min_size=1, max_size=8), st.integers(0, 2**32 - 1), st.integers(1, 20))
 def test_a_draw_depends_on_seed_agent_and_tick_alone(seed, agents, tick, width):
     for draw in (seeds.action_normals, seeds.action_gumbels):

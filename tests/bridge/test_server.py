@@ -87,7 +87,7 @@ def test_health_is_not_serving_before_the_models_are_warm_and_calls_say_so(tiny_
         assert next(watch).status == NOT_SERVING
         assert client.models() == []
         with open_wire("grpc", f"127.0.0.1:{port}", "http://127.0.0.1:1") as wire:
-            answer = wire.call(CASES["ChooseActions"].method, CASES["npc"].request(1, 1).SerializeToString())
+            answer = wire.call(CASES["ChooseActions"].method, CASES["ChooseActions"].request(1, 1).SerializeToString())
         assert (answer.code, answer.retries) == ("UNAVAILABLE", [1.0])
         gate.set()
         assert next(watch).status == SERVING
