@@ -99,16 +99,18 @@ def fit_predictor(
 
 
 def balanced(table: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
-    """Draws rows of a table [N, A]: half of them anywhere, half so that both sides of each attribute come up as often.
+    """Draws rows of a table [N, A]: half of them anywhere, half with or without one attribute, rare ones most often.
 
     Without it, a predictor does well on what one face in twenty has by never seeing it.
     """
     rows = rng.integers(0, len(table), count)
-    for place in range(count // 2):
-        column = rng.integers(0, table.shape[1])
-        (side,) = np.nonzero((table[:, column] > 0.5) == (rng.random() < 0.5))
-        if len(side):
-            rows[place] = rng.choice(side)
+    has = table > 0.5
+    rarer = np.minimum(has.sum(axis=0), (~has).sum(axis=0))
+    weight = np.where(rarer > 0, 1.0 / np.maximum(rarer, 1), 0.0)
+    if weight.any():
+        columns = rng.choice(len(weight), count // 2, p=weight / weight.sum())
+        for place, column in enumerate(columns):
+            rows[place] = rng.choice(np.flatnonzero(has[:, column] == (rng.random() < 0.5)))
     return rows
 
 

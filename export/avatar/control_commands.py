@@ -24,7 +24,7 @@ from export.avatar.trained import DEFAULT_NAME, DEFAULTS, Trained, open_trained,
 
 Source = Annotated[str, tyro.conf.arg(name="from")]
 HELD_OUT = 1000
-"""Drawn faces on which the attribute predictors are measured."""
+"""Drawn faces on which the attribute predictors are measured, at most."""
 
 
 def pictures_of(trained: Trained, *, count: int, split: data.Split, cache: Path, path: str = "") -> data.Dataset | None:
@@ -114,7 +114,7 @@ class ControlsConfig:
         if style not in ATTRIBUTES:
             return None, None
         drawn = pictures_of(trained, count=self.pictures, split="train", cache=self.cache)
-        unseen = pictures_of(trained, count=HELD_OUT, split="held-out", cache=self.cache)
+        unseen = pictures_of(trained, count=min(HELD_OUT, self.pictures), split="held-out", cache=self.cache)
         if drawn is None or unseen is None:
             return None, None
         names, table = self.choose(*attribute_table(style, drawn.labels))

@@ -78,6 +78,7 @@ def nearest_random(generator: Generator, images: np.ndarray, rng: np.random.Gene
 
 def save_pairs(originals: np.ndarray, avatars: np.ndarray, path: Path, *, columns: int = 16, enlarge: int = 2) -> None:
     """Saves originals over their avatars, uint8 [N, C, S, S]: a row of pictures, below it the row of what they became."""
+    columns = min(columns, len(originals))
     rows = []
     for start in range(0, len(originals) // columns * columns, columns):
         for images in (originals, avatars):

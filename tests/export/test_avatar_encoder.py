@@ -154,10 +154,7 @@ def test_training_on_pictures_without_numbers_stops(generator: Generator) -> Non
     assert trainer.step == 0
 
 
-def test_the_report_compares_with_avatars_that_cost_nothing(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "export.avatar.features.extract", lambda images: images.reshape(len(images), -1)[:, ::64].astype(np.float32)
-    )
+def test_the_report_compares_with_avatars_that_cost_nothing(generator: Generator) -> None:
     images = encoder_report.nearest_random(generator, noise_pictures(4, 4), np.random.default_rng(7), count=50)
     report = encoder_report.measure_projection(generator, moved_encoder(), images, steps=2, compared=3)
     distance = report["distance"]
