@@ -49,7 +49,7 @@ def _distance(one: Floats, two: Floats) -> float:
 
 
 async def _mean_styles(model: ServedModel) -> Floats:
-    latent = np.zeros((1, model.spec.latent_size), np.float32)
+    latent = np.ones((1, model.spec.latent_size), np.float32)  # any one: truncation 0 leaves the mean alone
     layer = np.zeros(1, np.int64)
     feeds = {"z": latent, "z_mix": latent, "truncation": np.zeros(1, np.float32), "mix_start": layer, "mix_end": layer}
     styles: Floats = (await model.batchers["mapping"].run(feeds))["w"]
