@@ -2,7 +2,8 @@
 """protoc plug-in: one C# class `<Service>Client` a service, over the package's `ITransport`.
 
 `protoc --plugin=protoc-gen-metabridge=THIS_FILE --metabridge_out=OUT ...`; needs the Python package protobuf. Unary calls
-return a task, server streams take a callback whose task is awaited before more is read; a file with another kind of call is refused.
+return a task, server streams take a callback whose task is awaited before more is read; a file with another kind of call is
+refused.
 """
 
 from __future__ import annotations

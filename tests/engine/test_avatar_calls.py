@@ -1,4 +1,4 @@
-"""Everything that the C# avatar client has, over HTTP/2 on .NET 8 and over gRPC-Web in the Unity player: it is as Python has it."""
+"""All that the C# avatar client has, over HTTP/2 on .NET 8 and over gRPC-Web in the Unity player, is as Python has it."""
 
 from __future__ import annotations
 
@@ -126,12 +126,13 @@ def test_a_call_that_fails_says_how_and_where(ran: Ran, call: str, expected: str
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_cancelled_morph_ends_in_the_sidecar(
+def test_a_morph_waits_for_its_callback_and_ends_in_the_sidecar_when_cancelled(
     request: pytest.FixtureRequest, portraits: Path, tmp_path: Path, place: str
 ) -> None:
     request.getfixturevalue(NEEDS[place])
     with sidecar(portraits, "--limits.max-concurrent-calls", "2") as full:
         said = PLACES[place]("cancelled", full, tmp_path).said
     assert said["while they run"].startswith("ResourceExhausted")
+    assert said["frames given"] == "one each", "frames are handed out before the one before is taken"
     assert "CanceledException" in said["a cancelled one"]
     assert said["when they are cancelled"] == "nothing"

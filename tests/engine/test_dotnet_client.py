@@ -99,7 +99,7 @@ def test_an_action_that_the_model_has_not_is_named_with_those_it_has(live: Ran) 
         ("callback throws", "FormatException|mine"),
         ("no server", "Unavailable|||Unavailable: no connection to http://127.0.0.1:9"),
         ("deadline", "DeadlineExceeded|||"),
-        ("cancelled", "TaskCanceledException|"),
+        ("cancelled", "OperationCanceledException|"),
     ],
 )
 def test_a_call_that_fails_says_how_and_where(live: Ran, call: str, expected: str) -> None:
@@ -120,7 +120,7 @@ def test_the_sidecar_serves_on_after_all_these_failures(live: Ran) -> None:
         ("frame of no message", "RpcException|Internal: 1 bytes are no Tensor"),
         ("cut frame", "RpcException|Unavailable: the answer ends within a message"),
         ("too much unread", "RpcException|ResourceExhausted: 0 bytes wait to be read and 3145728 more arrive"),
-        ("reads while a message is not taken", "none then 0,1,2,3 then TaskCanceledException"),
+        ("reads while a message is not taken", "none then 0,1,2,3 then OperationCanceledException"),
         ("a full buffer", "room room full early 1@10.5 room 1 left 11.5 empty"),
         ("chunks out of order", "Internal: chunk 2 of 3 arrives, expected chunk 1"),
         ("no status", "RpcException|Unavailable: the answer ends without a status"),

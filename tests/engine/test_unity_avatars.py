@@ -40,6 +40,19 @@ def test_a_projected_texture_becomes_the_avatar_that_controls_move(
     assert np.float32(played.said["source distance"]) == np.float32(answer.pixel_distance)
 
 
+def test_a_large_texture_is_averaged_in_blocks_weighted_with_alpha(client: Client, played: Ran) -> None:
+    y, x = np.mgrid[:1028, :1030]
+    large = np.stack([7 * x + 3 * y, x // 5, y // 5, x * y // 64], axis=2) % 256
+    block, height, width = 3, 1028 // 3, 1030 // 3
+    blocks = large[: block * height, : block * width].reshape(height, block, width, block, 4)
+    alpha = blocks[..., 3:].sum(axis=(1, 3))
+    colours = (blocks[..., :3] * blocks[..., 3:]).sum(axis=(1, 3))
+    averages = np.concatenate([(colours + alpha // 2) // np.maximum(alpha, 1), (alpha + 4) // 9], axis=2)
+    averages[alpha[..., 0] == 0] = 0
+    answer = client.project_avatar(MODEL, averages[::-1].astype(np.uint8), seed=7, image=rgba8())
+    np.testing.assert_array_equal(played.pixels("source-large.rgba")[0], rgba(answer.avatar.image))
+
+
 def test_a_looping_morph_shows_pythons_frames_in_order_round_and_round(client: Client, played: Ran) -> None:
     asked = spec([1, 2, 3], controls={"glasses": 0.5})
     frames = client.morph_avatar(MODEL, asked, seconds_per_key=0.3, frame_rate=20.0, loop=True, real_time=False)

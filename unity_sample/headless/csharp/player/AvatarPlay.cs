@@ -26,6 +26,7 @@ namespace Metabridge.Headless
         internal IEnumerator Run()
         {
             yield return Source();
+            yield return LargePicture();
             yield return Morph();
             yield return OpenMorph();
             yield return UnknownControl();
@@ -61,6 +62,27 @@ namespace Metabridge.Headless
             answers = 0;
             yield return Quiet(() => answers);
             Write("source-projected-moved.rgba", source.Texture);
+            UnityEngine.Object.Destroy(source);
+        }
+
+        // A picture whose pixels would not fit into one message.
+        IEnumerator LargePicture()
+        {
+            var picture = new Texture2D(1030, 1028, TextureFormat.RGBA32, false);
+            var pixels = new Color32[picture.width * picture.height];
+            for (int i = 0; i < pixels.Length; i++)
+            {
+                int x = i % picture.width, y = i / picture.width;
+                pixels[i] = new Color32((byte)(7 * x + 3 * y), (byte)(x / 5), (byte)(y / 5), (byte)(x * y / 64));
+            }
+            picture.SetPixels32(pixels);
+            var source = quad.AddComponent<AvatarSource>();
+            source.Address = scenario.web;
+            source.Model = Model;
+            source.Seed = 7;
+            source.Project(picture);
+            while (source.Styles == null) yield return null;
+            Write("source-large.rgba", source.Texture);
             UnityEngine.Object.Destroy(source);
         }
 

@@ -37,6 +37,8 @@ namespace Metabridge.Headless
                     said = await Call();
                 }
                 report("while they run", said);
+                await Task.Delay(200);
+                report("frames given", given == morphs.Count ? "one each" : given + " to " + morphs.Count);
                 source.Cancel();
                 foreach (var morph in morphs) report("a cancelled one", await AvatarCalls.Failure(() => morph));
             }
