@@ -134,6 +134,7 @@ def test_a_call_without_a_component_ends_as_it_should(played: Played, expected: 
 def test_the_samples_scene_plays(played: Played, worlds: list[dict[str, Any]]) -> None:
     assert played.result["sample_avatars"] == 16
     assert played.result["sample_ticks"] >= 20
+    assert played.result["sample_morph"] >= 5
     objects = played.result["sample_objects"]
     assert [objects.count(name) for name in ("User", "NPC")] == [4, 4]
     assert objects.count("Obstacle") == sum(len(world["obstacles"]) for world in worlds[:4])

@@ -4,8 +4,8 @@ using UnityEngine;
 namespace Metabridge.Sample
 {
     /// <summary>
-    /// Builds the sample at play: a wall of avatars and, in front of it, NPCs that follow their users through the plaza. It needs a
-    /// sidecar that serves the models named here.
+    /// Builds the sample at play: a wall of avatars, above it one that turns into others and, in front, NPCs that follow their users
+    /// through the plaza. It needs a sidecar that serves the models named here.
     /// </summary>
     public sealed class PlazaScene : MonoBehaviour
     {
@@ -29,6 +29,7 @@ namespace Metabridge.Sample
         void Start()
         {
             for (int i = 0; i < columns * rows; i++) HangAvatar(i);
+            HangMorph();
             var course = Course ?? JsonUtility.FromJson<PlazaCourse>(Resources.Load<TextAsset>("plaza-course").text);
             var brain = CreateBrain();
             for (int i = 0; i < Mathf.Min(npcCount, course.worlds.Length); i++) Populate(course, i, brain);
@@ -48,12 +49,30 @@ namespace Metabridge.Sample
             source.Address = address;
             source.Model = avatarModel;
             source.Seed = index;
-            var material = quad.GetComponent<MeshRenderer>().material;
-            // Avatars may be transparent; this shader blends straight alpha, and every player has it.
-            var blending = Shader.Find("Sprites/Default");
-            if (blending != null) material.shader = blending;
-            materials.Add(material);
+            var material = Blending(quad);
             source.Changed += texture => material.mainTexture = texture;
+        }
+
+        void HangMorph()
+        {
+            var quad = Create(PrimitiveType.Quad, "Morph", transform);
+            quad.transform.localPosition = new Vector3(0f, 4.7f + 2.2f * rows, 14f);
+            quad.transform.localScale = 4f * Vector3.one;
+            Blending(quad);
+            var morph = quad.AddComponent<AvatarMorph>();
+            morph.Address = address;
+            morph.Model = avatarModel;
+            morph.Seeds = new long[] { 0, 1, 2, 3 };
+        }
+
+        // Avatars may be transparent: this shader blends straight alpha.
+        Material Blending(GameObject quad)
+        {
+            var material = quad.GetComponent<MeshRenderer>().material;
+            var shader = Shader.Find("Sprites/Default");
+            if (shader != null) material.shader = shader;
+            materials.Add(material);
+            return material;
         }
 
         NpcBrain CreateBrain()

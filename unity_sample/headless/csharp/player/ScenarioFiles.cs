@@ -78,6 +78,7 @@ namespace Metabridge.Headless
         public List<int> tick_frames = new List<int>();
         public int sample_avatars;
         public int sample_ticks;
+        public int sample_morph;
         public List<string> sample_objects = new List<string>();
         public List<string> calls = new List<string>();
         public List<string> events = new List<string>();

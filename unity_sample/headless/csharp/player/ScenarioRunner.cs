@@ -102,7 +102,10 @@ namespace Metabridge.Headless
             scene.Course = JsonUtility.FromJson<PlazaCourse>(File.ReadAllText(scenario.course));
             yield return null;
             var brain = scene.GetComponent<NpcBrain>();
-            while (CountAvatars(scene) < 16 || brain.Tick < 20) yield return null;
+            var morph = scene.GetComponentInChildren<AvatarMorph>();
+            while (CountAvatars(scene) < 16 || brain.Tick < 20 || morph.FrameIndex < 5) yield return null;
+            var shown = morph.GetComponent<MeshRenderer>().material.mainTexture;
+            result.sample_morph = shown == morph.Texture ? morph.FrameIndex : -1;
             result.sample_avatars = CountAvatars(scene);
             result.sample_ticks = (int)brain.Tick;
             foreach (var body in scene.GetComponentsInChildren<MeshRenderer>()) result.sample_objects.Add(body.name);
