@@ -76,7 +76,7 @@ def timed(work: Callable[[], Any]) -> float:
 def train(size: int, batch: int, folder: Path) -> dict[str, float]:
     """A step with both penalties and a step without; leaves a checkpoint."""
     images = np.random.default_rng(0).integers(0, 256, (batch, 3, size, size), np.uint8)
-    trainer = Trainer(TrainConfig(model=model(size), batch=batch, augment="none"), images)
+    trainer = Trainer(TrainConfig(model=model(size), batch=batch), images)
     figures = {"first": timed(trainer.train_step), "plain": timed(trainer.train_step)}
     trainer.check_finite()
     trainer.datasheet = Datasheet(*("noise", "", "CC0-1.0", "", ""), True, batch, 0, size, 3, 1, 0, "train", {}, {}).to_json()

@@ -1,7 +1,7 @@
 """`python -m bench.avatar_training`: how many pictures a second avatar training takes in, beside plainer ways to do it.
 
 All variants train the same networks from the same weights on the same pictures and take turns, sixteen steps at a time,
-so that each turn has the lazy penalties in it and a change of the machine's speed reaches all alike.
+so that each turn has its lazy penalties and a change of the machine's speed reaches all alike.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from export.avatar.config import TrainConfig
 from export.avatar.model import ModelConfig
 from export.avatar.trainer import Trainer
 
-TURN = 16
 NETWORKS = {
     "32 px, nearest": ModelConfig(image_size=32, image_channels=3, channels=(96, 96, 48, 16)),
     "64 px, linear": ModelConfig(image_size=64, image_channels=3, channels=(96, 96, 64, 32, 16), resample="linear"),
@@ -40,7 +39,11 @@ class TrainingBenchConfig:
     batch: int = 16
     """Pictures in a step."""
     turns: int = 5
-    """Turns of sixteen steps for each variant; the first is not counted."""
+    """Turns of each variant; the first is not counted."""
+    steps: int = 16
+    """Steps in a turn: a multiple of sixteen has all lazy penalties in every turn."""
+    variants: tuple[str, ...] = ()
+    """Which variants to measure besides the trainer; none stands for all."""
     compiled: bool = False
     """Measure torch.compile too; it compiles for many minutes."""
     out: Path = RESULTS
@@ -100,16 +103,18 @@ def measure(config: TrainingBenchConfig, model: ModelConfig) -> dict[str, list[f
     """Seconds of the processor for each counted turn of each variant."""
     images = np.random.default_rng(0).integers(0, 256, (512, 3, model.image_size, model.image_size), np.uint8)
     trainers = {}
-    variants = VARIANTS | ({"torch.compile": (compiled, {})} if config.compiled else {})
+    wanted = ("the trainer", *(config.variants or VARIANTS))
+    variants = {name: value for name, value in VARIANTS.items() if name in wanted}
+    variants |= {"torch.compile": (compiled, {})} if config.compiled else {}
     for name, (change, options) in variants.items():
-        trainers[name] = Trainer(TrainConfig(model=model, batch=config.batch, augment="none", **options), images)
+        trainers[name] = Trainer(TrainConfig(model=model, batch=config.batch, **options), images)
         if change:
             change(trainers[name])
     seconds: dict[str, list[float]] = {name: [] for name in trainers}
     for _ in tqdm(range(config.turns), unit="turn"):
         for name, trainer in trainers.items():
             start = time.process_time()
-            for _ in range(TURN):
+            for _ in range(config.steps):
                 trainer.train_step()
             seconds[name].append(time.process_time() - start)
     return {name: values[1:] for name, values in seconds.items()}
@@ -120,11 +125,11 @@ def report(config: TrainingBenchConfig, measured: dict[str, dict[str, list[float
     lines = [
         "## Avatar training on the CPU",
         f"{origin('bench.avatar_training')}; PyTorch {torch.__version__}, one thread.",
-        f"Pictures a second of processor time: the median of {config.turns - 1} turns of {TURN} steps with {config.batch} "
-        "pictures each, all variants in one run, turn by turn. Below the first line, each variant changes one thing.",
+        f"Pictures a second of processor time: the median of {config.turns - 1} turns of {config.steps} steps with "
+        f"{config.batch} pictures each, all variants in one run, turn by turn. Each variant changes one thing.",
     ]
     for network, seconds in measured.items():
-        rates = {name: TURN * config.batch / median(values) for name, values in seconds.items()}
+        rates = {name: config.steps * config.batch / median(values) for name, values in seconds.items()}
         own = rates["the trainer"]
         rows = [f"| {name} | {rate:.1f} | {own / rate:.2f} |" for name, rate in rates.items()]
         head = f"| {network}, channels {' '.join(map(str, NETWORKS[network].channels))} | pictures/s | the trainer over it |"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import noise_pictures, tiny_config
+from tiny_training import TINY, noise_pictures, tiny_config
 
-from bench.avatar_training import default_layout, plain_adam, plain_grouped
+from bench.avatar_training import VARIANTS, TrainingBenchConfig, default_layout, measure, plain_adam, plain_grouped, report
 from bench.grouped_conv import GroupedConv, use_grouped_convolutions
 from bench.results import write_part
 from export.avatar.layers import Resample
@@ -43,6 +43,15 @@ def test_the_variants_take_the_trainers_step(tmp_path: Path, change) -> None:
     for one in (trainer, variant):
         one.train_step()
     assert variant.collect_metrics() == pytest.approx(trainer.collect_metrics(), rel=1e-4, abs=1e-6)
+
+
+def test_every_variant_is_measured(tmp_path: Path) -> None:
+    config = TrainingBenchConfig(batch=4, turns=2, steps=1)
+    seconds = measure(config, TINY)
+    assert seconds.keys() == VARIANTS.keys()
+    assert all(len(values) == 1 and values[0] > 0 for values in seconds.values())
+    text = report(config, {"32 px, nearest": seconds})
+    assert all(f"| {name} |" in text for name in seconds)
 
 
 def test_a_part_of_the_results_is_replaced_in_its_place(tmp_path: Path) -> None:
