@@ -73,6 +73,8 @@ class TrainConfig:
     """Share of the pictures that take their styles from two latents."""
     average_kimg: float = 5.0
     """Half-life of the averaged generator in thousands of pictures."""
+    palette_purity: float = 2.0
+    """With a palette: weight of the penalty that drives each cell to one colour; 0 leaves it out."""
     mirror: bool = False
     """Show half of the pictures mirrored."""
     augment: Literal["auto"] | Pipeline = "auto"
@@ -137,7 +139,7 @@ class TrainConfig:
 
 _POSITIVE = "faces batch accumulate r1_interval path_interval log_every learning_rate metric_count"
 _NOT_NEGATIVE = (
-    "minutes kimg r1_gamma path_weight average_kimg grid_minutes threads seed metric_minutes metric_kimg augment_kimg "
+    "minutes kimg r1_gamma path_weight palette_purity average_kimg grid_minutes threads seed metric_minutes metric_kimg augment_kimg "
     "freeze_discriminator_layers"
 )
 LIMITS: tuple[tuple[str, str, Callable[[float], bool]], ...] = (

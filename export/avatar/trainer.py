@@ -16,7 +16,7 @@ from export.avatar.batches import Batch, BatchSource
 from export.avatar.config import SESSION_FIELDS, TrainConfig
 from export.avatar.latents import Latents, draw_latents
 from export.avatar.model import Discriminator, Generator
-from export.avatar.palette import choose_palette
+from export.avatar.palette import APART, choose_palette, match_palette
 from export.avatar.parallel import mean, world
 from export.avatar.players import Player, Precision, build, frozen_discriminator, frozen_generator
 
@@ -37,7 +37,7 @@ class Trainer:
         self.batches = BatchSource(config, images, self.rng)
         self.generator, self.discriminator = build(config)
         if self.generator.synthesis.palette is not None:
-            colours = choose_palette(images, config.model.palette_size)
+            colours = choose_palette(images, config.model.palette_size, apart=APART[config.model.palette_mix])
             self.generator.synthesis.palette.colours.copy_(torch.from_numpy(colours))
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         path_interval = config.path_interval if config.path_weight else 0
@@ -64,13 +64,18 @@ class Trainer:
         return self.step * self.config.batch
 
     def start_from(self, generator: Generator, discriminator: Discriminator) -> None:
-        """Begins with trained networks of the same shape instead of random ones."""
+        """Begins with trained networks of the same shape instead of random ones; a palette takes the new data's colours."""
         if generator.config != self.config.model:
             ours, theirs = vars(self.config.model), vars(generator.config)
             wrong = "; ".join(f"{key} is {ours[key]} here, {theirs[key]} there" for key in ours if ours[key] != theirs[key])
             raise ValueError(f"the networks to start from have another shape: {wrong}; give the same --model options")
+        fresh = self.generator.synthesis.palette
+        colours = None if fresh is None else fresh.colours.clone()
         for network in (self.generator, self.average):
             network.load_state_dict(generator.state_dict())
+            if colours is not None:
+                palette = network.synthesis.palette.colours
+                palette.copy_(torch.from_numpy(match_palette(palette.numpy(), colours.numpy())))
         self.discriminator.load_state_dict(discriminator.state_dict())
 
     def state(self) -> dict[str, Any]:
@@ -166,8 +171,12 @@ class Trainer:
             # A batch in parts is generated again, one part at a time, so that one graph at a time is kept.
             image = fake if fake.requires_grad else self._generate(batch.latents)[0]
             value = loss.generator_loss(self._judge(self._change(image, batch, 2)), self.config.objective)
-            self.precision.backward(value / self.config.accumulate)
             self._measure({"loss/generator": value})
+            palette = self.generator.synthesis.palette
+            if palette is not None:
+                self._measure({"palette/impurity": palette.impurity})
+                value = value + self.config.palette_purity * palette.impurity
+            self.precision.backward(value / self.config.accumulate)
         self.players["generator"].step(self.precision.scaler)
 
     def _step_r1(self, reals: list[Tensor]) -> None:
