@@ -139,8 +139,8 @@ class TrainConfig:
 
 _POSITIVE = "faces batch accumulate r1_interval path_interval log_every learning_rate metric_count"
 _NOT_NEGATIVE = (
-    "minutes kimg r1_gamma path_weight palette_purity average_kimg grid_minutes threads seed metric_minutes metric_kimg augment_kimg "
-    "freeze_discriminator_layers"
+    "minutes kimg r1_gamma path_weight palette_purity average_kimg grid_minutes threads seed metric_minutes metric_kimg "
+    "augment_kimg freeze_discriminator_layers"
 )
 LIMITS: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
     (_POSITIVE, "be above 0", lambda value: value > 0),

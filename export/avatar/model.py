@@ -94,7 +94,8 @@ class Mapping(nn.Module):
 
     def to_w(self, z: Tensor) -> Tensor:
         """Maps z [N, L] to w [N, L]; z counts by its direction only."""
-        w = z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
+        # A lower bound, where the paper adds 1e-8: the exporter drops so small a summand, and z = 0 would give NaN.
+        w = z * torch.rsqrt(z.square().mean(dim=1, keepdim=True).clamp_min(1e-8))
         for layer in self.layers:
             w = activate(layer(w))
         return w

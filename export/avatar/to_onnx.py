@@ -96,7 +96,8 @@ def bake(module: nn.Module) -> nn.Module:
     if isinstance(module, ModulatedConv):
         return BakedConv(module)
     if isinstance(module, EqualLinear):
-        linear = nn.Linear(module.weight.shape[1], module.weight.shape[0])
+        # Without gradients: a palette that is asked for one blends its colours.
+        linear = nn.Linear(module.weight.shape[1], module.weight.shape[0]).requires_grad_(False)
         linear.weight.data = module.weight.detach() * module.gain
         linear.bias.data = module.bias.detach() * module.lr_multiplier
         return linear

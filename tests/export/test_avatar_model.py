@@ -27,8 +27,9 @@ def normal(seed: int, *shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def styles(generator: Generator, truncation: float, mix_layer: int) -> Tensor:
-    return generator.mapping(normal(1, 3, 8), normal(2, 3, 8), torch.full((3,), truncation), torch.full((3,), mix_layer))
+def styles(generator: Generator, truncation: float, start: int = 0, end: int = 0) -> Tensor:
+    level, layers = torch.full((3,), truncation), (torch.full((3,), start), torch.full((3,), end))
+    return generator.mapping(normal(1, 3, 8), normal(2, 3, 8), level, *layers)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_both_networks_fit_every_size(size: int, resample: Resample) -> None:
     w = torch.randn(1, config.num_layers, 4)
     with torch.no_grad():
         image = generator.synthesis(w, torch.randn(1, config.noise_size))
-        assert image.shape == (1, 3, size, size)
+        assert image.shape == (1, 4, size, size)
         assert discriminator(image).shape == (1,)
 
 
@@ -72,22 +73,45 @@ def test_a_latent_counts_by_its_direction_only(generator: Generator) -> None:
 
 def test_truncation_zero_gives_the_mean_and_one_changes_nothing(generator: Generator) -> None:
     mean = generator.mapping.w_mean
-    assert torch.equal(styles(generator, 0.0, 8), mean.expand(3, 8, 8))
-    torch.testing.assert_close(styles(generator, 1.0, 8), generator.mapping.to_w(normal(1, 3, 8))[:, None].expand(3, 8, 8))
-    half = styles(generator, 0.5, 8)
-    torch.testing.assert_close(half, (styles(generator, 0.0, 8) + styles(generator, 1.0, 8)) / 2)
+    assert torch.equal(styles(generator, 0.0), mean.expand(3, 8, 8))
+    torch.testing.assert_close(styles(generator, 1.0), generator.mapping.to_w(normal(1, 3, 8))[:, None].expand(3, 8, 8))
+    half = styles(generator, 0.5)
+    torch.testing.assert_close(half, (styles(generator, 0.0) + styles(generator, 1.0)) / 2)
 
 
-@pytest.mark.parametrize("layer", range(9))
-def test_mixing_takes_the_second_latent_from_its_layer_on(generator: Generator, layer: int) -> None:
-    mixed = styles(generator, 1.0, layer)
+@pytest.mark.parametrize(("start", "end"), [(0, 8), (0, 0), (3, 8), (8, 8), (0, 2), (2, 5), (5, 2)])
+def test_mixing_takes_the_second_latent_in_its_range_of_layers(generator: Generator, start: int, end: int) -> None:
+    mixed = styles(generator, 1.0, start, end)
     first, second = generator.mapping.to_w(normal(1, 3, 8)), generator.mapping.to_w(normal(2, 3, 8))
     for index in range(8):
-        torch.testing.assert_close(mixed[:, index], second if index >= layer else first)
+        torch.testing.assert_close(mixed[:, index], second if start <= index < end else first)
+
+
+def test_a_latent_of_zeros_has_a_style(generator: Generator) -> None:
+    assert torch.isfinite(generator.mapping.to_w(torch.zeros(1, 8))).all()
+
+
+@pytest.mark.parametrize("palette", [0, 6])
+def test_cells_are_drawn_as_squares(palette: int) -> None:
+    config = ModelConfig(latent_size=8, mapping_layers=1, channels=(4, 4, 4), pixel_size=2, palette_size=palette)
+    generator, discriminator = Generator(config).requires_grad_(False), Discriminator(config)
+    assert config.resolutions == [4, 8, 16]
+    image = generator.synthesis(normal(0, 2, config.num_layers, 8), normal(1, 2, config.noise_size))
+    assert image.shape == (2, 4, 32, 32)
+    cells = image[:, :, ::2, ::2]
+    assert torch.equal(image, cells.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
+    assert discriminator(image).shape == (2,)
+
+
+@pytest.mark.parametrize(("pixel_size", "most"), [(0, 2), (3, 2), (4, 2)])
+def test_a_grid_of_too_few_cells_is_refused(pixel_size: int, most: int) -> None:
+    message = f"pixel_size is {pixel_size}; it must be a power of two from 1 to {most} for 32 pixels"
+    with pytest.raises(ValueError, match=message):
+        ModelConfig(pixel_size=pixel_size)
 
 
 def test_every_style_and_every_noise_map_reaches_the_picture(generator: Generator) -> None:
-    w, noise = styles(generator, 1.0, 8).requires_grad_(), normal(3, 3, TINY.noise_size).requires_grad_()
+    w, noise = styles(generator, 1.0).requires_grad_(), normal(3, 3, TINY.noise_size).requires_grad_()
     image = generator.synthesis(w, noise)
     grad_w, grad_noise = torch.autograd.grad(image.square().sum(), (w, noise))
     assert (grad_w.abs().sum(dim=2) > 0).all()
@@ -96,7 +120,7 @@ def test_every_style_and_every_noise_map_reaches_the_picture(generator: Generato
 
 
 def test_pictures_of_a_batch_do_not_depend_on_each_other(generator: Generator) -> None:
-    w, noise = styles(generator, 1.0, 8), normal(3, 3, TINY.noise_size)
+    w, noise = styles(generator, 1.0), normal(3, 3, TINY.noise_size)
     together = generator.synthesis(w, noise)
     for index in range(3):
         alone = generator.synthesis(w[index : index + 1], noise[index : index + 1])

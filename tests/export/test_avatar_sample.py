@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bridge.images import quantise
 from export.avatar.model import Generator, ModelConfig
-from export.avatar.sample import generate, to_uint8
+from export.avatar.pictures import to_uint8
+from export.avatar.sample import generate
 from export.avatar.trained import load_default
 
 
@@ -60,5 +61,5 @@ def test_more_truncation_means_less_variety(generator: Generator) -> None:
 def test_a_picture_fits_its_configuration() -> None:
     config = ModelConfig(image_size=64, latent_size=4, mapping_layers=1, channels=(2, 2, 2, 2, 2))
     images = generate(Generator(config), [1, 2, 3], batch=2)
-    assert images.shape == (3, 3, 64, 64)
+    assert images.shape == (3, 4, 64, 64)
     assert images.dtype == np.uint8

@@ -20,16 +20,16 @@ SEEDS = [7, 8, 2**64 - 1]
 
 
 def sampled(path: Path, *options: str) -> np.ndarray:
-    """What `python -m export avatar sample` draws for the seeds: int [N, H, W, 3]."""
+    """What `python -m export avatar sample` draws for the seeds: int [N, H, W, 4]."""
     main(["sample", "--seed", *map(str, SEEDS), "--out", str(path), *options])
     with Image.open(path) as image:
         row = np.asarray(image).astype(int)
-    return row.reshape(32, len(SEEDS), 32, 3).transpose(1, 0, 2, 3)
+    return row.reshape(32, len(SEEDS), 32, 4).transpose(1, 0, 2, 3)
 
 
 def served(client: Client, spec: AvatarSpec) -> np.ndarray:
     pictures = [Image.open(io.BytesIO(avatar.image.data)) for avatar in client.generate_avatars("pixel", spec).avatars]
-    return np.stack([np.asarray(picture.convert("RGB")).astype(int) for picture in pictures])
+    return np.stack([np.asarray(picture).astype(int) for picture in pictures])
 
 
 def assert_same_pictures(first: np.ndarray, second: np.ndarray) -> None:
@@ -49,3 +49,7 @@ def test_the_sampler_and_the_sidecar_draw_the_same_picture(tmp_path: Path, capsy
         wild = served(client, AvatarSpec(seeds=SEEDS, truncation=Truncation(psi=1.0)))
         assert_same_pictures(sampled(tmp_path / "b.png", "--truncation", "1"), wild)
         assert np.abs(wild - together).mean() > 1
+        worn = served(client, AvatarSpec(seeds=SEEDS, controls={"glasses": 0.8, "hair_length": -0.4}))
+        options = ("--control", "glasses=0.8", "--control", "hair_length=-0.4")
+        assert_same_pictures(sampled(tmp_path / "c.png", *options), worn)
+        assert np.abs(worn - together).mean() > 1

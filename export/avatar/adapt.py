@@ -1,0 +1,108 @@
+"""`python -m export avatar adapt`: few-shot transfer of a trained generator to pictures of another kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from export.avatar import data
+from export.avatar.augment import Pipeline
+from export.avatar.comparison import write_comparison
+from export.avatar.config import TrainConfig
+from export.avatar.dicebear_faces import STYLES
+from export.avatar.train import train
+from export.avatar.trained import open_trained
+
+
+@dataclass(frozen=True)
+class AdaptConfig:
+    """Adapts a trained generator to a few pictures: both networks go on from where they were, under augmentation.
+
+    The finest blocks of the discriminator stay as they are (Freeze-D, Mo et al. 2020, arXiv:2002.10964), adaptive
+    augmentation keeps it from learning the pictures by heart (Karras et al. 2020, arXiv:2006.06676), and the mapping
+    network may stay too, which keeps the directions of the controls.
+    """
+
+    data: str
+    """A built-in style, or the path of a folder of pictures."""
+    source: Annotated[str, tyro.conf.arg(name="from")] = "default"
+    """Where to start: a default's name, a checkpoint file or a run folder."""
+    run_name: Annotated[str, tyro.conf.arg(name="run")] = "adapted"
+    """Name of the new run: its folder is <runs>/avatar/<run>."""
+    runs: Path = Path("runs")
+    """Folder of all runs."""
+    count: int = 100
+    """Pictures of a built-in style to adapt to; a folder gives all it has."""
+    licence: str = "unknown"
+    """SPDX licence of the pictures in the folder; it goes into the model's card."""
+    kimg: float = 20.0
+    """Thousands of pictures to show."""
+    minutes: float = 0.0
+    """Stop after so many minutes; 0 sets no limit."""
+    freeze_discriminator_layers: int = 1
+    """Blocks of the discriminator that keep their weights, the finest first."""
+    freeze_mapping: bool = True
+    """Keep the mapping network's weights."""
+    learning_rate: float = 0.001
+    """Learning rate of Adam for both networks; less than in training from scratch."""
+    augment: Pipeline = "bg"
+    """none, blit, bg or bgc: see `train --help`. Colour changes can leak into so few pictures."""
+    compare_scratch: bool = False
+    """Train from scratch for the same number of pictures as well, and write curves and grids side by side."""
+    metric_kimg: float = 2.0
+    """Thousands of pictures between two measurements of FD-VGG, when comparing."""
+    cache: Path = Path("data/avatar")
+    """Folder where prepared pictures are kept."""
+    threads: int = 0
+    """CPU threads of PyTorch; 0 leaves its default."""
+    seed: int = 1
+    """Seed of the order of pictures, latents and noise."""
+    resume: bool = False
+    """Go on exactly where the run's checkpoint stopped."""
+
+    def adapt(self) -> Path:
+        """Trains; returns the checkpoint's path."""
+        return train(self.training(adapted=True))
+
+    def training(self, *, adapted: bool) -> TrainConfig:
+        """The options of the run; those of one from scratch on the same pictures where `adapted` is False."""
+        config = open_trained(self.source)
+        shape = config.generator.config
+        fresh: dict[str, Any] = {
+            "run": self.run_name if adapted else f"{self.run_name}-scratch",
+            "runs": self.runs,
+            "source": self.data if self.data in STYLES else data.FOLDER,
+            "path": "" if self.data in STYLES else self.data,
+            "licence": self.licence,
+            "faces": self.count,
+            "kimg": self.kimg,
+            "minutes": self.minutes,
+            "model": shape,
+            "augment": self.augment,
+            "metric_kimg": self.metric_kimg if self.compare_scratch else 0.0,
+            "path_weight": 0.0,
+            "r1_gamma": config.record["config"]["r1_gamma"],
+            "cache": self.cache,
+            "threads": self.threads,
+            "seed": self.seed,
+            "resume": self.resume,
+        }
+        transfer = {
+            "start_from": self.source,
+            "learning_rate": self.learning_rate,
+            "freeze_discriminator_layers": self.freeze_discriminator_layers,
+            "freeze_mapping": self.freeze_mapping,
+        }
+        return TrainConfig(**fresh | (transfer if adapted else {}))
+
+    def run(self) -> None:
+        """Adapts, and with --compare-scratch shows what the start from a trained generator is worth."""
+        path = self.adapt()
+        print(path)
+        if self.compare_scratch:
+            scratch = train(self.training(adapted=False))
+            runs = {f"adapted from {self.source}": path.parent, "from scratch": scratch.parent}
+            print(write_comparison(runs, path.parent / "comparison"))

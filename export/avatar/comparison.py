@@ -1,0 +1,75 @@
+"""Two runs side by side: their curves of FD-VGG over pictures shown, and what each draws in the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from export.avatar.pictures import over
+from export.avatar.sample import generate
+from export.avatar.trained import open_trained
+from export.run_log import picture_grid
+
+Curve = Sequence[tuple[int, float]]
+"""Points (pictures shown, value)."""
+COLOURS = ((196, 78, 82), (76, 114, 176))
+INK, PAPER = (32, 36, 44), (255, 255, 255)
+CHART, MARGIN, GRID_PX = (640, 360), 56, 480
+
+
+def write_comparison(runs: Mapping[str, Path], stem: Path, *, curve: str = "metric/fd_vgg") -> Path:
+    """Writes `<stem>.json` with the curves and `<stem>.png` with curves and grids of two runs by their titles.
+
+    Returns the picture's path. Raises ValueError when a run has not measured the curve.
+    """
+    curves = {title: read_curve(folder, curve) for title, folder in runs.items()}
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    stem.with_suffix(".json").write_text(json.dumps(curves, indent=2) + "\n", "utf-8")
+    grids = []
+    for folder in runs.values():
+        images = over(generate(open_trained(str(folder)).generator, range(36)))
+        grids.append(Image.fromarray(picture_grid(images, 6)).resize((GRID_PX, GRID_PX), Image.Resampling.NEAREST))
+    page = Image.new("RGB", (2 * GRID_PX + 3 * MARGIN, GRID_PX + CHART[1] + 3 * MARGIN), PAPER)
+    page.paste(draw_curves(curves, curve), ((page.width - CHART[0]) // 2, MARGIN // 2))
+    for place, (title, grid) in enumerate(zip(runs, grids, strict=True)):
+        x, y = MARGIN + place * (GRID_PX + MARGIN), CHART[1] + 2 * MARGIN
+        page.paste(grid, (x, y))
+        ImageDraw.Draw(page).text((x, y - 30), title, COLOURS[place], ImageFont.load_default(20))
+    picture = stem.with_suffix(".png")
+    page.save(picture)
+    return picture
+
+
+def read_curve(folder: Path, name: str) -> list[tuple[int, float]]:
+    """The points of one curve of a run; raises ValueError when it has none."""
+    events = EventAccumulator(str(folder)).Reload()
+    if name not in events.Tags()["scalars"]:
+        raise ValueError(f'the run "{folder}" has no curve {name}; give --metric-kimg or --metric-minutes')
+    return [(point.step, round(float(point.value), 4)) for point in events.Scalars(name)]
+
+
+def draw_curves(curves: Mapping[str, Curve], name: str) -> Image.Image:
+    """Draws up to two curves with axes from zero: RGB, CHART pixels."""
+    chart = Image.new("RGB", CHART, PAPER)
+    draw, font = ImageDraw.Draw(chart), ImageFont.load_default(14)
+    points = np.array([point for curve in curves.values() for point in curve], float)
+    most = points.max(axis=0)
+    left, top, right, bottom = MARGIN, MARGIN // 2, CHART[0] - MARGIN // 2, CHART[1] - MARGIN
+
+    def place(point: tuple[int, float]) -> tuple[float, float]:
+        return left + (right - left) * point[0] / most[0], bottom - (bottom - top) * point[1] / most[1]
+
+    draw.line([(left, top), (left, bottom), (right, bottom)], INK, 1)
+    draw.text((4, top), f"{most[1]:.0f}", INK, font)
+    draw.text((4, bottom - 14), "0", INK, font)
+    draw.text((right - 60, bottom + 8), f"{most[0]:.0f}", INK, font)
+    draw.text((left, bottom + 8), f"{name} over pictures shown", INK, font)
+    for number, (title, curve) in enumerate(curves.items()):
+        draw.line([place(point) for point in curve], COLOURS[number], 3, joint="curve")
+        draw.text((right - 220, top + 20 * number), title, COLOURS[number], font)
+    return chart
