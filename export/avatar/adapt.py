@@ -10,6 +10,7 @@ import tyro
 
 from export.avatar import data
 from export.avatar.augment import Pipeline
+from export.avatar.companions import write_controls
 from export.avatar.comparison import write_comparison
 from export.avatar.config import TrainConfig
 from export.avatar.dicebear_faces import STYLES
@@ -54,6 +55,8 @@ class AdaptConfig:
     """Train from scratch for the same number of pictures as well, and write curves and grids side by side."""
     metric_kimg: float = 2.0
     """Thousands of pictures between two measurements of FD-VGG, when comparing."""
+    metric_count: int = 1000
+    """Pictures in a measurement."""
     cache: Path = Path("data/avatar")
     """Folder where prepared pictures are kept."""
     threads: int = 0
@@ -64,8 +67,12 @@ class AdaptConfig:
     """Go on exactly where the run's checkpoint stopped."""
 
     def adapt(self) -> Path:
-        """Trains; returns the checkpoint's path."""
-        return train(self.training(adapted=True))
+        """Trains and gives the run the source's controls, where the mapping they move in stayed; returns the checkpoint."""
+        path = train(self.training(adapted=True))
+        controls = open_trained(self.source).controls
+        if controls is not None and self.freeze_mapping:
+            write_controls(controls, path.parent, open_trained(str(path)).generator)
+        return path
 
     def training(self, *, adapted: bool) -> TrainConfig:
         """The options of the run; those of one from scratch on the same pictures where `adapted` is False."""
@@ -83,6 +90,7 @@ class AdaptConfig:
             "model": shape,
             "augment": self.augment,
             "metric_kimg": self.metric_kimg if self.compare_scratch else 0.0,
+            "metric_count": self.metric_count,
             "path_weight": 0.0,
             "r1_gamma": config.record["config"]["r1_gamma"],
             "cache": self.cache,

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from export.avatar.adapt import AdaptConfig
 from export.avatar.config import TrainConfig
 from export.avatar.control_commands import ControlsConfig, EncoderConfig
 from export.avatar.data_command import DataConfig
@@ -140,6 +141,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "onnx": OnnxConfig,
     "default": DefaultConfig,
     "evaluate": EvaluateConfig,
+    "adapt": AdaptConfig,
     "controls": ControlsConfig,
     "encoder": EncoderConfig,
 }

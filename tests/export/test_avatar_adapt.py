@@ -1,0 +1,99 @@
+"""Rules of few-shot adaptation: both networks go on, what is frozen stays, and the comparison shows both runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_training import tiny_config
+
+from export.avatar.adapt import AdaptConfig
+from export.avatar.comparison import read_curve
+from export.avatar.model import ModelConfig
+from export.avatar.train import train
+from export.avatar.trained import Trained, open_trained
+
+SHAPE = ModelConfig(latent_size=8, mapping_layers=2, channels=(4, 4, 4), pixel_size=2, palette_size=6)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("source") / "run"
+    return train(tiny_config(folder, model=SHAPE, kimg=0.04))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty pictures in red and blue, colours that the source's data does not have."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        blue = rng.random((16, 16, 1)) < 0.5
+        pixels = np.where(blue, np.array([3, 9, 250], np.uint8), np.array([251, 7, 5], np.uint8))
+        Image.fromarray(pixels.astype(np.uint8)).resize((32, 32), Image.Resampling.NEAREST).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapted(source: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Trained]:
+    folder = tmp_path_factory.mktemp("adapted")
+    config = AdaptConfig(data=str(pictures), source=str(source), runs=folder, cache=folder / "data", kimg=0.128, threads=1)
+    return open_trained(str(source)), open_trained(str(config.adapt()))
+
+
+def test_what_is_frozen_stays_and_the_rest_moves(adapted: tuple[Trained, Trained]) -> None:
+    before, after = adapted
+    for name, weight in after.generator.mapping.named_parameters():
+        assert torch.equal(weight, before.generator.mapping.get_parameter(name)), name
+    assert not torch.equal(after.generator.synthesis.constant, before.generator.synthesis.constant)
+    first = before.discriminator.blocks[0].conv0.weight
+    assert torch.equal(after.discriminator.blocks[0].conv0.weight, first)
+    assert not torch.equal(after.discriminator.dense.weight, before.discriminator.dense.weight)
+
+
+def test_the_palette_takes_the_new_colours(adapted: tuple[Trained, Trained]) -> None:
+    palette = adapted[1].generator.synthesis.palette
+    assert palette is not None
+    colours = {tuple(colour) for colour in torch.round((palette.colours + 1.0) * 127.5).int().tolist()}
+    assert colours == {(3, 9, 250, 255), (251, 7, 5, 255)}
+
+
+def test_the_record_says_where_it_began(adapted: tuple[Trained, Trained], source: Path) -> None:
+    record = adapted[1].record
+    assert record["config"]["start_from"] == str(source)
+    assert record["config"]["augment"] == "bg"
+    assert record["datasheet"]["source"].startswith("folder ")
+
+
+def test_a_comparison_trains_twice_and_shows_both(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = AdaptConfig(
+        data="pixel-art",
+        source=str(source),
+        runs=tmp_path,
+        cache=tmp_path / "data",
+        count=40,
+        kimg=0.064,
+        metric_kimg=0.032,
+        metric_count=60,
+        compare_scratch=True,
+        threads=1,
+    )
+    config.run()
+    picture = Path(capsys.readouterr().out.splitlines()[-1])
+    with Image.open(picture) as image:
+        assert image.size[0] > 960
+        assert np.asarray(image).std() > 10
+    curves = json.loads(picture.with_suffix(".json").read_text("utf-8"))
+    assert list(curves) == [f"adapted from {source}", "from scratch"]
+    for curve in curves.values():
+        assert [step for step, _ in curve] == [32, 64]
+        assert all(np.isfinite(value) for _, value in curve)
+
+
+def test_a_run_that_measured_nothing_has_no_curve(source: Path) -> None:
+    with pytest.raises(ValueError, match="has no curve metric/fd_vgg; give --metric-kimg or --metric-minutes"):
+        read_curve(source.parent, "metric/fd_vgg")
