@@ -32,7 +32,7 @@ class ParityError(RuntimeError):
 
 @dataclass(frozen=True)
 class Parity:
-    """What the gate measured: the largest error over all outputs, as a share of their scales, and the values left out as ties."""
+    """What the gate measured: the largest error over all outputs, as a share of their scales, and the values left out."""
 
     error: float
     batches: list[int]

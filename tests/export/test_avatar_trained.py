@@ -22,7 +22,7 @@ from export.avatar.trained import DEFAULTS, load_checkpoint, load_default, open_
 from export.checkpoint import CheckpointError
 from export.run_log import picture_grid
 
-MEBIBYTES_3 = 3 * 2**20
+MEBIBYTES_5 = 5 * 2**20
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_default_is_small_and_float16() -> None:
-    assert (DEFAULTS / "pixel.safetensors").stat().st_size <= MEBIBYTES_3
+    assert (DEFAULTS / "pixel.safetensors").stat().st_size <= MEBIBYTES_5
     default = load_default()
     for network in (default.generator, default.discriminator):
         for name, weight in network.state_dict().items():
