@@ -11,6 +11,7 @@ namespace Metabridge.Headless
     {
         const string Model = "portrait";
         const int Moves = 40;
+        const int MovesPerFrame = 4;
         const int LoopFrames = 18;
 
         readonly Scenario scenario;
@@ -46,7 +47,7 @@ namespace Metabridge.Headless
             {
                 source.SetControl("glasses", 0.75f * i / Moves);
                 source.SetControl("hair", -1.5f * i / Moves);
-                yield return null;
+                if (i % MovesPerFrame == 0) yield return null;
             }
             yield return Quiet(() => answers);
             Write("source.rgba", source.Texture);
