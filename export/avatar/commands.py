@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,13 @@ from export.avatar.adapt import AdaptConfig
 from export.avatar.config import TrainConfig
 from export.avatar.control_commands import ControlsConfig, EncoderConfig
 from export.avatar.data_command import DataConfig
-from export.avatar.evaluate import EvaluateConfig, load_pictures
-from export.avatar.pictures import over, straight
-from export.avatar.sample import DEFAULT_TRUNCATION, draw, generate
+from export.avatar.default_command import DefaultConfig
+from export.avatar.evaluate import EvaluateConfig
+from export.avatar.pictures import straight
+from export.avatar.sample import DEFAULT_TRUNCATION, draw
 from export.avatar.to_onnx import export_avatar
 from export.avatar.train import train
-from export.avatar.trained import DEFAULT_NAME, DEFAULTS, Trained, load_default, open_trained, parameter_count, write_default
+from export.avatar.trained import open_trained
 from export.avatar.trainer import Diverged
 from export.parity import ParityError
 from export.run_log import picture_grid, save_picture
@@ -80,43 +80,6 @@ class OnnxConfig:
     def run(self) -> None:
         """Publishes the bundle and prints its folder."""
         print(export_avatar(open_trained(self.source), self.models, self.name, self.version or None))
-
-
-@dataclass(frozen=True)
-class DefaultConfig:
-    """Turns a checkpoint into a committed default: float16 weights, record and grid."""
-
-    source: Annotated[str, tyro.conf.arg(name="from")]
-    """The checkpoint file or run folder."""
-    name: str = DEFAULT_NAME
-    """Name of the default."""
-    folder: Path = DEFAULTS
-    """Folder to write to."""
-    cache: Path = Path("data/avatar")
-    """Folder of prepared pictures: the built-in faces to measure against."""
-    compare: int = 5000
-    """How many generated pictures to compare with as many of the data; 0 keeps the metrics of the run."""
-
-    def run(self) -> None:
-        """Writes <name>.safetensors, <name>.json, <name>.png and <name>-neighbours.png, and prints their sizes."""
-        trained = open_trained(self.source)
-        if self.compare:
-            trained.record["metrics"] = self.measure(trained)
-        path = write_default(trained, self.name, self.folder)
-        images = over(generate(load_default(self.name, self.folder).generator, range(64)))
-        save_picture(picture_grid(images, 8), self.folder / f"{self.name}.png", enlarge=max(1, 128 // images.shape[2]))
-        for part in ("generator", "discriminator"):
-            print(f"{part}: {parameter_count(getattr(trained, part))} parameters")
-        print(f"{path}: {path.stat().st_size} bytes; {trained.record['metrics']}")
-
-    def measure(self, trained: Trained) -> dict[str, Any]:
-        """The report of `python -m export avatar evaluate`, whose sheet of neighbours becomes <name>-neighbours.png."""
-        out = Path("out/evaluation") / self.name
-        config = EvaluateConfig(source=self.source, count=self.compare, cache=self.cache, out=out)
-        report = config.evaluate(trained, load_pictures(config, trained.record["config"]))
-        self.folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(out / "neighbours.png", self.folder / f"{self.name}-neighbours.png")
-        return report
 
 
 def named_values(words: Sequence[str]) -> dict[str, float]:

@@ -20,6 +20,9 @@ from export.avatar.sample import DEFAULT_TRUNCATION
 
 STEPS = 7
 LABEL_WIDTH = 130
+EXPLANATION = """Flips: how many new faces without the attribute have it at the upper end, and the way back at the lower end,
+judged by a predictor that did not help to find the sliders. Changes others: mean change of the other attributes, each between 0
+and 1. Moves identity: distance in VGG16 features between a face and itself at the ends, where two random faces are 1 apart."""
 COLUMNS = ("flips_on", "flips_off", "changes_others", "moves_identity")
 
 

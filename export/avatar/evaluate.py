@@ -57,6 +57,14 @@ def compare_features(real: np.ndarray, fake: np.ndarray, *, k: int = 3) -> dict[
     }
 
 
+def distance_of_halves(first: np.ndarray, second: np.ndarray, *, shuffles: int = 5) -> float:
+    """FD-VGG between two disjoint halves of the data, the mean over this and other ways to halve the features [N, D] given."""
+    both, half = np.concatenate([first, second]), len(first)
+    orders = [np.random.default_rng(seed).permutation(len(both)) for seed in range(1, shuffles)]
+    distances = [frechet(both[order[:half]], both[order[half:]]) for order in orders]
+    return float(np.mean([frechet(first, second), *distances]))
+
+
 @dataclass(frozen=True)
 class Pictures:
     """What a generator is measured against: two disjoint sets of equal size, and pictures that it was trained on."""
@@ -114,7 +122,7 @@ class EvaluateConfig:
         ours = compare_features(first, fake, k=self.k)
         if self.pairs:
             ours["path_length"] = path_length(trained.generator, self.pairs, progress="path length")
-        halves = compare_features(first, second, k=self.k)
+        halves = compare_features(first, second, k=self.k) | {"fd_vgg": distance_of_halves(first, second)}
         near, near_unseen = (copies.pixel_neighbours(part, pictures.training) for part in (generated, pictures.first))
         copies.write_sheet(self.out / "neighbours.png", generated, pictures.training, near)
         return {

@@ -30,7 +30,10 @@ def straight(images: np.ndarray) -> np.ndarray:
     """Turns float32 [N, C, H, W] in [-1, 1] into the uint8 pixels that the sidecar sends.
 
     With four channels the colours are divided by alpha; a pixel whose alpha rounds to 0 becomes (0, 0, 0, 0).
+    Raises TypeError for pictures that are uint8 already.
     """
+    if not np.issubdtype(images.dtype, np.floating):
+        raise TypeError(f"pictures are {images.dtype}; expected floating point in [-1, 1], as `sample.draw` gives them")
     if images.shape[1] == 3:
         return to_uint8(images)
     light = np.clip((images + np.float32(1.0)) * np.float32(0.5), 0, 1)

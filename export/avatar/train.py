@@ -18,7 +18,7 @@ from export.avatar import data, parallel
 from export.avatar.config import TrainConfig
 from export.avatar.evaluate import InLoopMetric
 from export.avatar.pictures import straight
-from export.avatar.sample import DEFAULT_TRUNCATION, generate
+from export.avatar.sample import DEFAULT_TRUNCATION, draw
 from export.avatar.trained import open_trained
 from export.avatar.trainer import Diverged, Trainer
 from export.run_log import RunLog, write_config, write_film
@@ -65,6 +65,7 @@ def train(config: TrainConfig) -> Path:
         elif config.start_from:
             source = open_trained(config.start_from)
             trainer.start_from(source.generator, source.discriminator)
+            trainer.earlier = source.stages
         resumed_at = trainer.images_seen if config.resume else None
         first = parallel.rank() == 0
         with RunLog(config.folder, resumed_at=resumed_at) if first else nullcontext() as log, stop_signals() as signals:
@@ -154,7 +155,7 @@ class TrainingLoop:
         state = trainer.state()
         if self.log:
             checkpoint.save(trainer.config.folder / name, KIND, state)
-            images = straight(generate(trainer.average, range(64), DEFAULT_TRUNCATION))
+            images = straight(draw(trainer.average, range(64), DEFAULT_TRUNCATION))
             enlarge = max(1, 128 // trainer.config.model.image_size)
             self.log.pictures("samples", images, trainer.images_seen, columns=8, enlarge=enlarge)
         self.saved = time.monotonic()

@@ -49,6 +49,13 @@ class Trained:
         """What the networks were trained on, and on which terms."""
         return Datasheet.from_json(self.record["datasheet"])
 
+    @property
+    def stages(self) -> list[dict[str, Any]]:
+        """The runs that led here, the first one first: each with source, faces, pictures_seen, hours and command."""
+        config = self.record["config"]
+        last = {key: self.record[key] for key in ("pictures_seen", "hours", "command")}
+        return [*self.record["earlier"], {"source": config["source"], "faces": self.datasheet.count, **last}]
+
     def offset(self, values: Mapping[str, float]) -> Tensor:
         """What sliders add to the styles: [num_layers, L]; raises ValueError for a name or a value not offered."""
         if self.controls is None:
@@ -108,6 +115,7 @@ def load_checkpoint(path: Path) -> Trained:
     config = json.loads(json.dumps(state["config"]))
     record = {
         "datasheet": state["datasheet"],
+        "earlier": state["earlier"],
         "pictures_seen": state["step"] * config["batch"],
         "hours": round(state["seconds"] / 3600, 3),
         "command": training_command(config),

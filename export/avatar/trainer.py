@@ -54,6 +54,7 @@ class Trainer:
         self.path_mean = torch.zeros((), device=config.device)
         self.step = 0
         self.seconds = 0.0
+        self.earlier: list[dict[str, Any]] = []
         self.metrics: dict[str, float] = {}
         self.datasheet: dict[str, Any] = {}
         self._measured: dict[str, Tensor] = {}
@@ -87,6 +88,7 @@ class Trainer:
             "datasheet": self.datasheet,
             "step": self.step,
             "seconds": self.seconds,
+            "earlier": self.earlier,
             "metrics": self.metrics,
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict(),
@@ -115,6 +117,7 @@ class Trainer:
         self.path_mean = state["path_mean"].to(self.config.device)
         self.rng.set_state(state["rng"])
         self.step, self.seconds, self.metrics = state["step"], state["seconds"], dict(state["metrics"])
+        self.earlier = list(state["earlier"])
 
     def train_step(self) -> None:
         """One step of both players: they share the generated pictures, the discriminator moves first."""

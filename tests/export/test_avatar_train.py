@@ -19,9 +19,12 @@ from export.avatar.config import TrainConfig
 from export.avatar.evaluate import InLoopMetric
 from export.avatar.latents import draw_latents
 from export.avatar.model import Discriminator, Generator
+from export.avatar.pictures import straight
+from export.avatar.sample import draw
 from export.avatar.train import TrainingLoop, train
+from export.avatar.trained import open_trained
 from export.avatar.trainer import Diverged, Trainer
-from export.run_log import RunLog
+from export.run_log import RunLog, picture_grid
 
 
 def final_state(config: TrainConfig) -> dict[str, Any]:
@@ -93,6 +96,15 @@ def test_the_run_folder_tells_what_was_done(uninterrupted: TrainConfig) -> None:
     names = {path.name for path in uninterrupted.folder.iterdir()}
     assert {"checkpoint.pt", "config.json", "samples-000000184.png", "progress.gif"} <= names
     assert curves(uninterrupted).keys() >= {"loss/generator", "loss/discriminator", "penalty/r1", "penalty/path", "path_length"}
+
+
+def test_the_samples_are_the_pictures_of_the_average(uninterrupted: TrainConfig) -> None:
+    generator = open_trained(str(uninterrupted.folder)).generator
+    expected = picture_grid(straight(draw(generator, range(64))), 8)
+    with Image.open(uninterrupted.folder / "samples-000000184.png") as opened:
+        enlarge = opened.width // expected.shape[1]
+        drawn = np.asarray(opened)[::enlarge, ::enlarge]
+        np.testing.assert_allclose(drawn.astype(int), expected, atol=1, err_msg="beyond the rounding of another thread count")
 
 
 def test_another_seed_gives_another_run(tmp_path: Path, uninterrupted: TrainConfig) -> None:
