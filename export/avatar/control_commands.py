@@ -68,6 +68,8 @@ class ControlsConfig:
 
     source: Source = "default"
     """default, the name of a default, a checkpoint file or a run folder."""
+    find: bool = True
+    """Find new sliders; --no-find measures those that the generator has, such as the ones an adapted generator has kept."""
     fit: FitConfig = field(default_factory=FitConfig)
     """How the sliders are found."""
     pictures: int = 12_000
@@ -96,8 +98,11 @@ class ControlsConfig:
         if self.threads:
             torch.set_num_threads(self.threads)
         trained = open_trained(self.source)
+        if not self.find and trained.controls is None:
+            raise ValueError(f'"{self.source}" has no sliders to measure; leave out --no-find')
         finder, judge = self.predictors(trained)
-        controls = fit_controls(trained.generator, finder, self.fit)
+        kept = None if self.find else trained.controls
+        controls = kept or fit_controls(trained.generator, finder, self.fit)
         controls = control_report.measure_controls(
             trained.generator, controls, judge, faces=self.measured, compared=self.compared
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -75,6 +76,23 @@ def test_the_run_is_opened_with_them(run: Path) -> None:
     assert trained.projector is not None
     assert [slider.name for slider in trained.controls.sliders] == ["glasses", "hair_length", "axis_1"]
     assert trained.projector.steps in (1, 2)
+
+
+def test_sliders_can_be_measured_anew_without_a_search(run: Path, tmp_path: Path) -> None:
+    before = open_trained(str(run)).controls
+    config = ControlsConfig(source=str(run), find=False, pictures=60, shown=64, readable=-100.0, measured=6, compared=2)
+    dataclasses.replace(config, cache=run.parents[2] / "faces", out=tmp_path).run()
+    after = open_trained(str(run)).controls
+    assert before is not None and after is not None
+    assert torch.equal(before.directions, after.directions)
+    assert [slider.name for slider in after.sliders] == [slider.name for slider in before.sliders]
+    assert after.sliders[0].measured["without_it"] + after.sliders[0].measured["with_it"] == 6
+
+
+def test_a_generator_without_sliders_has_none_to_measure(run: Path, tmp_path: Path) -> None:
+    shutil.copyfile(run / "checkpoint.pt", tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match="has no sliders to measure; leave out --no-find"):
+        ControlsConfig(source=str(tmp_path), find=False).run()
 
 
 def test_sampling_with_a_control_moves_the_styles(run: Path, tmp_path: Path) -> None:
