@@ -18,6 +18,7 @@ from export.avatar.data_command import DataConfig
 from export.avatar.default_command import DefaultConfig
 from export.avatar.evaluate import EvaluateConfig
 from export.avatar.pictures import straight
+from export.avatar.pretrain import PretrainConfig
 from export.avatar.sample import DEFAULT_TRUNCATION, draw
 from export.avatar.to_onnx import export_avatar
 from export.avatar.train import train
@@ -99,6 +100,7 @@ def named_values(words: Sequence[str]) -> dict[str, float]:
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "data": DataConfig,
+    "pretrain": PretrainConfig,
     "train": TrainConfig,
     "sample": SampleConfig,
     "onnx": OnnxConfig,
@@ -116,6 +118,8 @@ def main(arguments: Sequence[str]) -> None:
     try:
         if isinstance(config, TrainConfig):
             print(train(config))
+        elif isinstance(config, PretrainConfig):
+            print(config.pretrain())
         else:
             config.run()
     except (ValueError, OSError, ParityError, Diverged) as error:

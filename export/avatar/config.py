@@ -55,10 +55,14 @@ class TrainConfig:
     """Arithmetic of the networks; the mapping network and the penalties always use float32. float16 needs CUDA."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """Shape of both networks."""
+    head_start_kimg: float = 0.0
+    """Thousands of pictures that only the discriminator learns from at first; for --start-from with a new discriminator."""
     objective: Objective = "logistic"
     """The game: logistic (non-saturating), minimax (the original one) or hinge."""
     learning_rate: float = 0.0025
     """Learning rate of Adam for both networks."""
+    mapping_rate: float = 1.0
+    """The mapping network learns so many times as fast, on top of its layers' own factor of 0.01: more for short runs."""
     r1_gamma: float = 0.1
     """Weight of the R1 penalty; higher is steadier and slower."""
     r1_interval: int = 16
@@ -137,10 +141,10 @@ class TrainConfig:
         return {key: str(v) if isinstance(v, Path) else v for key, v in dataclasses.asdict(self).items()}
 
 
-_POSITIVE = "faces batch accumulate r1_interval path_interval log_every learning_rate metric_count"
+_POSITIVE = "faces batch accumulate r1_interval path_interval log_every learning_rate mapping_rate metric_count"
 _NOT_NEGATIVE = (
-    "minutes kimg r1_gamma path_weight palette_purity average_kimg grid_minutes threads seed metric_minutes metric_kimg "
-    "augment_kimg freeze_discriminator_layers"
+    "minutes kimg head_start_kimg r1_gamma path_weight palette_purity average_kimg grid_minutes threads seed "
+    "metric_minutes metric_kimg augment_kimg freeze_discriminator_layers"
 )
 LIMITS: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
     (_POSITIVE, "be above 0", lambda value: value > 0),

@@ -27,6 +27,8 @@ class ModelConfig:
     """Colours the generator mixes, taken from the data before training; 0 lets it draw every colour directly."""
     palette_mix: Literal["one", "blend"] = "one"
     """With a palette: one colour in a cell (pixel art), or a blend of some (flat drawings with smooth edges)."""
+    palette_sharpness: float = 1.0
+    """With a palette: the scores are multiplied by it before they are mixed; above 1 cells come to one colour sooner."""
     latent_size: int = 64
     """Length of z and of w."""
     mapping_layers: int = 4
@@ -50,6 +52,8 @@ class ModelConfig:
             )
         if self.palette_size < 0 or self.palette_size == 1:
             raise ValueError(f"palette_size is {self.palette_size}; it must be 0 or at least 2")
+        if not self.palette_sharpness > 0:
+            raise ValueError(f"palette_sharpness is {self.palette_sharpness}; it must be above 0")
         if self.channels and len(self.channels) != len(self.resolutions):
             raise ValueError(f"channels has {len(self.channels)} numbers; it needs one for each of {self.resolutions}")
 
@@ -153,6 +157,7 @@ class Palette(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.one = config.palette_mix == "one"
+        self.sharpness = config.palette_sharpness
         self.register_buffer("colours", torch.zeros(config.palette_size, config.image_channels))
         self.colours: Tensor
 
@@ -160,7 +165,7 @@ class Palette(nn.Module):
         """Takes scores [N, palette_size, H, W]; returns colours [N, image_channels, H, W] in [-1, 1]."""
         if self.one and not scores.requires_grad:
             return F.embedding(scores.argmax(dim=1), self.colours).permute(0, 3, 1, 2)
-        weights = scores.softmax(dim=1)
+        weights = (scores * self.sharpness).softmax(dim=1)
         if scores.requires_grad:
             self.impurity = 1.0 - weights.square().sum(dim=1).mean()
         return F.conv2d(weights, self.colours.t()[:, :, None, None])
@@ -268,10 +273,12 @@ class Discriminator(nn.Module):
         self.dense = EqualLinear(channels * 16, channels)
         self.logit = EqualLinear(channels, 1)
 
+    def cells(self, image: Tensor) -> Tensor:
+        """Averages the pixels of each cell of the grid."""
+        return F.avg_pool2d(image, self.pixel_size) if self.pixel_size > 1 else image
+
     def forward(self, image: Tensor) -> Tensor:
-        if self.pixel_size > 1:
-            image = F.avg_pool2d(image, self.pixel_size)
-        x = activate(self.from_image(image))
+        x = activate(self.from_image(self.cells(image)))
         for block in self.blocks:
             x = block(x)
         x = activate(self.conv(minibatch_stddev(x)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class Player:
         # Lazy regularisation takes interval + 1 optimiser steps for interval steps of the loss (section 3.1).
         ratio = interval / (interval + 1) if interval else 1.0
         rate, betas = config.learning_rate * ratio, (0.0, 0.99**ratio)
-        self.optimiser = torch.optim.Adam(self.trained, lr=rate, betas=betas, eps=1e-8, fused=True)
+        self.optimiser = torch.optim.Adam(parameter_groups(self, config, rate), betas=betas, eps=1e-8, fused=True)
 
     def learn(self, enabled: bool) -> None:
         """Lets gradients reach the weights that are not frozen, or none."""
@@ -43,6 +44,18 @@ class Player:
             scaler.step(self.optimiser)
             scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
+
+
+def parameter_groups(player: Player, config: TrainConfig, rate: float) -> list[dict[str, Any]]:
+    """The weights that learn, with their learning rates: the mapping network has its own, unless it is the same."""
+    mapping = {p for name, p in player.network.named_parameters() if name.startswith("mapping.")} & set(player.trained)
+    if config.mapping_rate == 1.0 or not mapping:
+        return [{"params": player.trained, "lr": rate}]
+    others = [p for p in player.trained if p not in mapping]
+    return [
+        {"params": others, "lr": rate},
+        {"params": [p for p in player.trained if p in mapping], "lr": rate * config.mapping_rate},
+    ]
 
 
 class Precision:

@@ -118,7 +118,7 @@ def load_checkpoint(path: Path) -> Trained:
         "earlier": state["earlier"],
         "pictures_seen": state["step"] * config["batch"],
         "hours": round(state["seconds"] / 3600, 3),
-        "command": training_command(config),
+        "command": state.get("command") or training_command(config),
         "metrics": {name: round(value, 4) for name, value in state["metrics"].items()},
         "config": {key: value for key, value in config.items() if key not in _NOT_RECORDED},
     }

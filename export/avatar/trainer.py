@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from typing import Any
 
@@ -66,7 +67,7 @@ class Trainer:
 
     def start_from(self, generator: Generator, discriminator: Discriminator) -> None:
         """Begins with trained networks of the same shape instead of random ones; a palette takes the new data's colours."""
-        if generator.config != self.config.model:
+        if dataclasses.replace(generator.config, palette_sharpness=self.config.model.palette_sharpness) != self.config.model:
             ours, theirs = vars(self.config.model), vars(generator.config)
             wrong = "; ".join(f"{key} is {ours[key]} here, {theirs[key]} there" for key in ours if ours[key] != theirs[key])
             raise ValueError(f"the networks to start from have another shape: {wrong}; give the same --model options")
@@ -125,10 +126,12 @@ class Trainer:
         batches = self.batches.draw(self.step, self.strength.p)
         fakes = self._fakes(batches)
         reals = self._step_discriminator(batches, fakes)
-        self._step_generator(batches, fakes)
+        generator_learns = self.images_seen >= config.head_start_kimg * 1000
+        if generator_learns:
+            self._step_generator(batches, fakes)
         if self.step % config.r1_interval == 0:
             self._step_r1(reals)
-        if config.path_weight and self.step % config.path_interval == 0:
+        if generator_learns and config.path_weight and self.step % config.path_interval == 0:
             self._step_path_length()
         self.step += 1
         self.strength.update(self.step, config.batch)

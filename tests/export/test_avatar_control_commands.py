@@ -83,7 +83,8 @@ def test_sliders_can_be_measured_anew_without_a_search(run: Path, tmp_path: Path
     config = ControlsConfig(source=str(run), find=False, pictures=60, shown=64, readable=-100.0, measured=6, compared=2)
     dataclasses.replace(config, cache=run.parents[2] / "faces", out=tmp_path).run()
     after = open_trained(str(run)).controls
-    assert before is not None and after is not None
+    assert before is not None
+    assert after is not None
     assert torch.equal(before.directions, after.directions)
     assert [slider.name for slider in after.sliders] == [slider.name for slider in before.sliders]
     assert after.sliders[0].measured["without_it"] + after.sliders[0].measured["with_it"] == 6

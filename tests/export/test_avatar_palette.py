@@ -67,3 +67,18 @@ def test_gradients_see_the_blend_and_pictures_of_pixel_art_one_colour(mix: str) 
     else:
         best = palette.colours[scores.argmax(dim=1)].permute(0, 3, 1, 2)
         assert torch.equal(drawn, best)
+
+
+def test_sharper_scores_come_nearer_to_one_colour_and_to_the_same_one() -> None:
+    scores = torch.randn(2, 5, 3, 3, generator=torch.Generator().manual_seed(0))
+    plain, sharp = (Palette(ModelConfig(palette_size=5, palette_sharpness=sharpness)) for sharpness in (1.0, 3.0))
+    for palette in (plain, sharp):
+        palette.colours.copy_(torch.linspace(-1, 1, 20).reshape(5, 4))
+        palette(scores.clone().requires_grad_(True))
+    assert sharp.impurity < plain.impurity
+    assert torch.equal(sharp(scores), plain(scores))
+
+
+def test_a_sharpness_of_zero_is_refused() -> None:
+    with pytest.raises(ValueError, match="palette_sharpness is 0; it must be above 0"):
+        ModelConfig(palette_size=5, palette_sharpness=0)

@@ -292,6 +292,34 @@ def test_networks_to_start_from_become_generator_average_and_discriminator(tmp_p
     assert_identical(dict(trainer.discriminator.state_dict()), dict(discriminator.state_dict()))
 
 
+def test_only_the_discriminator_learns_during_its_head_start(tmp_path: Path) -> None:
+    trainer = Trainer(tiny_config(tmp_path, head_start_kimg=0.016), noise_pictures())
+    start = [copy.deepcopy(network.state_dict()) for network in (trainer.generator.synthesis, trainer.discriminator)]
+
+    def moved() -> list[bool]:
+        now = trainer.generator.synthesis.state_dict(), trainer.discriminator.state_dict()
+        return [any(not torch.equal(new[name], old[name]) for name in old) for new, old in zip(now, start, strict=True)]
+
+    for _ in range(2):
+        trainer.train_step()
+    assert moved() == [False, True]
+    trainer.train_step()
+    assert moved() == [True, True]
+
+
+def test_the_mapping_network_learns_at_its_own_rate(tmp_path: Path) -> None:
+    steps = []
+    for rate in (1.0, 3.0):
+        trainer = Trainer(tiny_config(tmp_path, mapping_rate=rate, path_weight=0.0), noise_pictures())
+        before = copy.deepcopy(trainer.generator.state_dict())
+        trainer.train_step()
+        after = trainer.generator.state_dict()
+        names = "mapping.layers.0.weight", "synthesis.constant"
+        steps.append([(after[name] - before[name]).abs().mean().item() for name in names])
+    assert steps[1][0] == pytest.approx(3 * steps[0][0], rel=0.02)
+    assert steps[1][1] == pytest.approx(steps[0][1], rel=0.02)
+
+
 def test_the_pictures_of_a_run_become_a_film(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, kimg=0.04)
     train(dataclasses.replace(config, kimg=0.024))

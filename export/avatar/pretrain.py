@@ -1,0 +1,186 @@
+"""`python -m export avatar pretrain`: a generator that draws before it plays, for runs of hours instead of weeks.
+
+First an autoencoder: an encoder with the discriminator's layers finds the style w of a picture and the synthesis network
+draws it again (VAE-GAN, Larsen et al. 2016, arXiv:1512.09300, here with noise of a fixed deviation on w). Then a game over
+styles alone, which costs a hundredth of one over pictures: the mapping network learns to give the encoder's styles. The
+checkpoint has both, and a discriminator that begins with the encoder's layers: give it to `train --start-from`.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import shlex
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from export import checkpoint
+from export.avatar.autoencoder import PictureEncoder, reconstruction_loss
+from export.avatar.config import TrainConfig
+from export.avatar.model import ModelConfig
+from export.avatar.pictures import straight
+from export.avatar.sample import DEFAULT_TRUNCATION, draw
+from export.avatar.style_game import StyleGame, StyleGameConfig
+from export.avatar.train import CHECKPOINT, KIND, load_data
+from export.avatar.trainer import Diverged, Trainer
+from export.run_log import RunLog, write_config
+
+WARM_UP_STEPS = 200
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Teaches a generator to draw the pictures of an encoder's styles; writes a checkpoint to start training from."""
+
+    run: str = "pretrained"
+    """Name of the run: its folder is <runs>/avatar/<run>."""
+    runs: Path = Path("runs")
+    """Folder of all runs."""
+    source: str = "pixel-art"
+    """The pictures: a built-in DiceBear style or "folder" for your own."""
+    path: str = ""
+    """The folder of pictures for --source folder."""
+    licence: str = "unknown"
+    """SPDX licence of the pictures in the folder."""
+    faces: int = 30_000
+    """How many built-in faces to draw."""
+    cache: Path = Path("data/avatar")
+    """Folder where prepared pictures are kept."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """Shape of both networks, the same as for the training that follows."""
+    kimg: float = 100.0
+    """Thousands of pictures to draw again."""
+    batch: int = 16
+    """Pictures in a step: small ones and many steps learn soonest."""
+    learning_rate: float = 0.01
+    """Learning rate of Adam at the start; it falls along a quarter of a cosine."""
+    style_noise: float = 0.15
+    """Deviation of the noise on the styles, whose own deviation is 1: what the mapping network may be off by."""
+    encoded: int = 20_000
+    """Pictures whose styles the mapping network learns from."""
+    game: StyleGameConfig = field(default_factory=StyleGameConfig)
+    """The game over styles."""
+    seed: int = 1
+    """Seed of weights, order of pictures and noise."""
+    threads: int = 0
+    """CPU threads of PyTorch; 0 leaves its default."""
+
+    def __post_init__(self) -> None:
+        for name in ("kimg", "batch", "learning_rate", "encoded"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+        if self.style_noise < 0:
+            raise ValueError(f"style_noise is {self.style_noise}; it must not be below 0")
+
+    @property
+    def training(self) -> TrainConfig:
+        """The options that a training run on the same pictures would have."""
+        shared = ("run", "runs", "source", "path", "licence", "faces", "cache", "model", "batch", "seed", "threads")
+        return TrainConfig(**{name: getattr(self, name) for name in shared}, mirror=False)
+
+    def pretrain(self) -> Path:
+        """Trains both stages; returns the path of the checkpoint. Raises ValueError when the run exists."""
+        config, started = self.training, time.monotonic()
+        path = config.folder / CHECKPOINT
+        if path.exists():
+            raise ValueError(f'"{path}" exists; choose another --run name')
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        dataset = load_data(config)
+        trainer = Trainer(config, dataset.images)
+        trainer.datasheet = dataset.datasheet.to_json()
+        with RunLog(config.folder) as log:
+            write_config(config.folder, config.to_json())
+            encoder = self._learn_to_draw(trainer, dataset.images, log)
+            self._learn_styles(trainer, encoder, dataset.images, log)
+            begin_with(trainer.discriminator, encoder.layers)
+            trainer.step, trainer.seconds = int(self.kimg * 1000) // self.batch, time.monotonic() - started
+            images = straight(draw(trainer.average, range(64), DEFAULT_TRUNCATION))
+            enlarge = max(1, 128 // self.model.image_size)
+            log.pictures("samples", images, trainer.images_seen, columns=8, enlarge=enlarge)
+            checkpoint.save(path, KIND, trainer.state() | {"command": self.command})
+        return path
+
+    @property
+    def command(self) -> str:
+        """The command that does this again."""
+        words = sys.argv[1:] if sys.argv[1:3] == ["avatar", "pretrain"] else ["avatar", "pretrain"]
+        return shlex.join(["python", "-m", "export", *words])
+
+    def _learn_to_draw(self, trainer: Trainer, images: np.ndarray, log: RunLog) -> PictureEncoder:
+        """The autoencoder; the trainer's generators take its averaged drawing network."""
+        torch.manual_seed(self.seed)
+        synthesis = trainer.generator.synthesis.requires_grad_(True)
+        encoder = PictureEncoder(self.model).to(memory_format=torch.channels_last)
+        average = copy.deepcopy(synthesis).requires_grad_(False)
+        parameters = [*synthesis.parameters(), *encoder.parameters()]
+        optimiser = torch.optim.Adam(parameters, lr=self.learning_rate, betas=(0.9, 0.99), fused=True)
+        rng, steps = np.random.default_rng(self.seed), max(1, int(self.kimg * 1000) // self.batch)
+        for step in tqdm(range(steps), desc="drawing again", unit="step"):
+            optimiser.param_groups[0]["lr"] = self.learning_rate * schedule(step, steps)
+            batch = batch_of(images, rng.choice(len(images), self.batch))
+            styles = encoder(batch)
+            noisy = styles + self.style_noise * torch.randn_like(styles)
+            loss = reconstruction_loss(synthesis, noisy, batch)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            follow(average, synthesis, 0.01)
+            if step % 100 == 99 or step == steps - 1:
+                if not math.isfinite(loss.item()):
+                    raise Diverged(f"the loss became {loss.item()} after {step + 1} steps; use a lower --learning-rate")
+                log.scalars({"pretrain/loss": loss.item()}, (step + 1) * self.batch)
+        for generator in (trainer.generator, trainer.average):
+            generator.synthesis.load_state_dict(average.state_dict())
+        return encoder.eval()
+
+    def _learn_styles(self, trainer: Trainer, encoder: PictureEncoder, images: np.ndarray, log: RunLog) -> None:
+        """The game over the styles of some pictures; the trainer's generators take its averaged mapping network."""
+        chosen = np.random.default_rng(self.seed).permutation(len(images))[: self.encoded]
+        parts = np.array_split(chosen, -(-len(chosen) // 64))
+        with torch.no_grad():
+            styles = torch.cat([encoder(batch_of(images, part)) for part in tqdm(parts, desc="encoding", unit="batch")])
+        game = StyleGame(self.game, trainer.generator.mapping, styles, self.style_noise, self.seed)
+        for step in tqdm(range(self.game.steps), desc="styles", unit="step"):
+            losses = game.step()
+            if step % 500 == 499:
+                log.scalars(losses, int(self.kimg * 1000) + step)
+        for generator in (trainer.generator, trainer.average):
+            generator.mapping.load_state_dict(game.averaged().state_dict())
+
+
+def batch_of(images: np.ndarray, chosen: np.ndarray) -> Tensor:
+    """Chosen pictures of uint8 [N, C, S, S] as float32 in [-1, 1], channels last."""
+    pixels = torch.from_numpy(np.ascontiguousarray(images[np.sort(chosen)]))
+    return pixels.float().div(127.5).sub(1.0).contiguous(memory_format=torch.channels_last)
+
+
+def schedule(step: int, steps: int) -> float:
+    """A linear rise, then a quarter of a cosine down to a fiftieth."""
+    return min(1.0, (step + 1) / WARM_UP_STEPS) * max(0.02, math.cos(step / steps * math.pi / 2))
+
+
+@torch.no_grad()
+def follow(average: nn.Module, current: nn.Module, weight: float) -> None:
+    """Moves averaged weights towards the current ones."""
+    for ours, theirs in zip(average.parameters(), current.parameters(), strict=True):
+        ours.lerp_(theirs, weight)
+
+
+@torch.no_grad()
+def begin_with(network: nn.Module, other: nn.Module) -> None:
+    """Copies the weights whose names and shapes agree, and of a convolution with one input more all but the last."""
+    state: dict[str, Any] = network.state_dict()
+    for name, weight in other.state_dict().items():
+        if state[name].shape == weight.shape:
+            state[name].copy_(weight)
+        elif state[name].ndim == 4 and state[name][:, :-1].shape == weight.shape:
+            state[name][:, :-1].copy_(weight)
