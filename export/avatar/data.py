@@ -78,6 +78,8 @@ def load(
     if source == FOLDER:
         if split != "train":
             raise ValueError("a folder has no held-out pictures; keep some in a second folder and load that")
+        if not path:
+            raise ValueError('the source is "folder", but no folder is named; give it as --path')
         return _load_folder(
             Path(path), licence, size=size, cache=cache, pixel_size=pixel_size, channels=channels, minimum=minimum
         )
