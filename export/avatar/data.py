@@ -154,7 +154,8 @@ def _draw(name: str, size: int, count: int, prefix: str, pixel_size: int) -> Pre
             if index >= 200 and len(labels) < WORST_YIELD * index:
                 raise ValueError(
                     f"{len(labels)} of {index + 1} {name} pictures at {size} px are made of squares of {pixel_size} x "
-                    f"{pixel_size} pixels; use a smaller pixel_size or another size"
+                    f"{pixel_size} pixels; use a smaller pixel_size or another size, or save pictures of the style in a "
+                    f"folder and give that: its pictures are reduced to such squares"
                 )
     raise AssertionError("the seeds are endless")
 
