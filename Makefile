@@ -30,6 +30,7 @@ serve: setup  ## Serve models/ on 127.0.0.1:50051 (gRPC) and 50052 (gRPC-Web, Co
 
 bench: setup | models/assistant models/pixel  ## Measure the sidecar and write bench/RESULTS.md.
 	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench.avatar_morph
 
 models/assistant models/pixel:
 	$(MAKE) models

@@ -30,9 +30,9 @@ class SidecarProcess:
 
 
 @contextlib.contextmanager
-def sidecar(models: Path) -> Iterator[SidecarProcess]:
-    """Run a sidecar on free ports until the block ends."""
-    command = [sys.executable, "-m", "bridge", "serve", "--models", str(models), "--port", "0", "--providers", "cpu"]
+def sidecar(models: Path, *options: str) -> Iterator[SidecarProcess]:
+    """Run a sidecar with more options of `serve`, on free ports, until the block ends."""
+    command = [sys.executable, "-m", "bridge", "serve", "--models", str(models), "--port", "0", "--providers", "cpu", *options]
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
-from PIL import ImageOps
+from PIL import ImageOps, UnidentifiedImageError
 
 from bridge.errors import InvalidArgument, ResourceExhausted
 from bridge.v1 import asset_pb2
@@ -34,7 +34,7 @@ def from_file(
     """
     if not data:
         raise InvalidArgument(f"is empty, expected a file of {_listed(formats)}", field=field)
-    with _refusals(field, len(data), formats), PillowImage.open(io.BytesIO(data), formats=formats) as opened:
+    with _refusals(field, len(data), formats, max_pixels), PillowImage.open(io.BytesIO(data), formats=formats) as opened:
         _check_size(*opened.size, max_pixels, field)
         if opened.format == "JPEG":
             opened.draft(opened.mode, (DRAFT_SCALE * size_px, DRAFT_SCALE * size_px))
@@ -64,18 +64,19 @@ def from_image(image: asset_pb2.Image, size_px: int, channels: int, *, max_pixel
 
 
 @contextmanager
-def _refusals(field: str, size: int, formats: tuple[str, ...]) -> Iterator[None]:
+def _refusals(field: str, size: int, formats: tuple[str, ...], max_pixels: int) -> Iterator[None]:
     """Turn whatever a decoder raises into a refusal; Pillow has no common class for it."""
     try:
         yield
     except (InvalidArgument, ResourceExhausted):
         raise
     except (PillowImage.DecompressionBombError, PillowImage.DecompressionBombWarning) as error:
-        raise ResourceExhausted(f"the picture is too large: {error}; make it smaller", field=field) from error
+        raise ResourceExhausted(f"the picture has more than {max_pixels} pixels; make it smaller", field=field) from error
     except MemoryError as error:
         raise ResourceExhausted("the picture needs more memory than there is; make it smaller", field=field) from error
     except Exception as error:
-        message = f"{size} bytes are no picture that can be read ({error}), expected a file of {_listed(formats)}"
+        reason = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
+        message = f"{size} bytes are no picture that can be read{reason}, expected a file of {_listed(formats)}"
         raise InvalidArgument(message, field=field) from error
 
 

@@ -35,7 +35,10 @@ def load(path: Path, kind: str) -> dict[str, Any]:
         raise CheckpointError(f'no checkpoint at "{path}"; train first or give the path of a .pt file')
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError as error:
+        # PyTorch's own message advises loading the file with the guard against code switched off.
+        raise CheckpointError(f'"{path}" is not a readable checkpoint: it holds no tensors, or more than those') from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise CheckpointError(f'"{path}" is not a readable checkpoint: {error}') from error
     found = content.get("kind") if isinstance(content, dict) else None
     if found != kind:

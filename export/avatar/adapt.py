@@ -59,6 +59,10 @@ class AdaptConfig:
     """Pictures in a measurement."""
     cache: Path = Path("data/avatar")
     """Folder where prepared pictures are kept."""
+    batch: int = 32
+    """Pictures in a step."""
+    device: str = "cpu"
+    """PyTorch device, for example cpu or cuda."""
     threads: int = 0
     """CPU threads of PyTorch; 0 leaves its default."""
     seed: int = 1
@@ -94,6 +98,8 @@ class AdaptConfig:
             "path_weight": 0.0,
             "r1_gamma": config.record["config"]["r1_gamma"],
             "cache": self.cache,
+            "batch": self.batch,
+            "device": self.device,
             "threads": self.threads,
             "seed": self.seed,
             "resume": self.resume,

@@ -124,3 +124,5 @@ def main(arguments: Sequence[str]) -> None:
             config.run()
     except (ValueError, OSError, ParityError, Diverged) as error:
         sys.exit(f"error: {error}")
+    except MemoryError as error:
+        sys.exit(f"error: not enough memory: {error}; ask for fewer or smaller pictures")

@@ -78,6 +78,8 @@ def load(
     if source == FOLDER:
         if split != "train":
             raise ValueError("a folder has no held-out pictures; keep some in a second folder and load that")
+        if not path:
+            raise ValueError('the source is "folder", but no folder is named; give it as --path')
         return _load_folder(
             Path(path), licence, size=size, cache=cache, pixel_size=pixel_size, channels=channels, minimum=minimum
         )
@@ -152,7 +154,8 @@ def _draw(name: str, size: int, count: int, prefix: str, pixel_size: int) -> Pre
             if index >= 200 and len(labels) < WORST_YIELD * index:
                 raise ValueError(
                     f"{len(labels)} of {index + 1} {name} pictures at {size} px are made of squares of {pixel_size} x "
-                    f"{pixel_size} pixels; use a smaller pixel_size or another size"
+                    f"{pixel_size} pixels; use a smaller pixel_size or another size, or save pictures of the style in a "
+                    f"folder and give that: its pictures are reduced to such squares"
                 )
     raise AssertionError("the seeds are endless")
 

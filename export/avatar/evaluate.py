@@ -32,8 +32,10 @@ class InLoopMetric:
         """Takes pictures that the training does not see, uint8 [N, C, S, S]; keeps their features in <cache>/features.
 
         count is how many pictures are compared with as many (at most N), pairs how many go into the path length (0: none).
+        Raises ValueError when there are too few for precision and recall.
         """
         self.count, self.pairs = min(count, len(images)), pairs
+        check_count(self.count)
         self.real = features.cached(images[: self.count], cache / "features")
 
     def measure(self, generator: Generator) -> dict[str, float]:
@@ -42,6 +44,12 @@ class InLoopMetric:
         fake = features.extract(generate(generator, range(self.count), truncation=1.0), device=device)
         measured = compare_features(self.real, fake)
         return measured | ({"path_length": path_length(generator, self.pairs)} if self.pairs else {})
+
+
+def check_count(count: int, k: int = 3) -> None:
+    """Raises ValueError when `count` pictures have no k-th nearest neighbour among themselves."""
+    if k < 1 or count <= k:
+        raise ValueError(f"cannot measure {count} pictures with k = {k}; k must be above 0 and the pictures more than k")
 
 
 def compare_features(real: np.ndarray, fake: np.ndarray, *, k: int = 3) -> dict[str, float]:
@@ -142,7 +150,7 @@ class EvaluateConfig:
 def load_pictures(config: EvaluateConfig, record: dict[str, Any]) -> Pictures:
     """Loads or draws what a generator with this record's config is measured against.
 
-    Raises ValueError where a folder is needed and not given.
+    Raises ValueError where a folder is needed and not given, or where there is too little to compare.
     """
     shape, source = record["model"], record["source"]
     wanted: dict[str, Any] = {
@@ -168,6 +176,7 @@ def load_pictures(config: EvaluateConfig, record: dict[str, Any]) -> Pictures:
         if config.split == "held-out":
             real = data.load(source, count=2 * config.count, split="held-out", **wanted).images
     half = min(config.count, len(real) // 2)
+    check_count(half, config.k)
     shuffled = np.random.default_rng(0).permutation(len(real))
     return Pictures(real[shuffled[:half]], real[shuffled[half : 2 * half]], training[: config.training or None])
 

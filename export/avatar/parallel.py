@@ -26,7 +26,9 @@ def processes(device: str) -> Iterator[str]:
     """Joins the processes that torchrun started, if it did, and yields this process's device.
 
     CUDA devices talk through NCCL, and each process takes the one of its local rank; CPUs talk through gloo.
+    Raises ValueError for a device that is not there.
     """
+    check_device(device)
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
         return
@@ -39,6 +41,15 @@ def processes(device: str) -> Iterator[str]:
         yield mine
     finally:
         dist.destroy_process_group()
+
+
+def check_device(device: str) -> None:
+    """Raises ValueError when PyTorch cannot put numbers on a device and take them back."""
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).split(" at start of device string")[0].split(". ")[0].splitlines()[0]
+        raise ValueError(f'device "{device}" cannot be used: {reason}; use cpu, or cuda where PyTorch sees a GPU') from error
 
 
 def world() -> int:

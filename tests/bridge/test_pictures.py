@@ -178,8 +178,9 @@ def test_a_picture_with_nothing_to_see_is_refused(size):
     ],
 )
 def test_bytes_that_are_no_picture_are_refused(data):
-    with pytest.raises(InvalidArgument, match="expected a file of PNG, JPEG, WEBP, BMP or GIF"):
+    with pytest.raises(InvalidArgument, match="expected a file of PNG, JPEG, WEBP, BMP or GIF") as caught:
         read(data)
+    assert "BytesIO" not in str(caught.value)
 
 
 def test_formats_that_are_not_offered_are_refused():
@@ -213,7 +214,7 @@ def test_a_bomb_is_refused_by_its_head_without_memory(size):
     zeros = zlib.compressobj(9)
     data = head_of_png(*size, zeros.compress(bytes(50 << 20)) + zeros.flush())
     tracemalloc.start()
-    with pytest.raises(ResourceExhausted, match="picture"):
+    with pytest.raises(ResourceExhausted, match=f"expected at most {MOST} pixels|has more than {MOST} pixels"):
         read(data)
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()

@@ -94,6 +94,19 @@ def test_a_comparison_trains_twice_and_shows_both(source: Path, tmp_path: Path, 
         assert all(np.isfinite(value) for _, value in curve)
 
 
+@pytest.mark.parametrize("adapted", [True, False])
+def test_both_runs_of_a_comparison_take_the_same_machine_and_batch(source: Path, adapted: bool) -> None:
+    config = AdaptConfig(data="pixel-art", source=str(source), batch=8, device="cuda:1", threads=3, compare_scratch=True)
+    training = config.training(adapted=adapted)
+    assert (training.batch, training.device, training.threads) == (8, "cuda:1", 3)
+
+
+def test_a_style_off_the_grid_of_the_source_says_what_to_do(source: Path, tmp_path: Path) -> None:
+    config = AdaptConfig(data="toon-head", source=str(source), runs=tmp_path, cache=tmp_path, threads=1)
+    with pytest.raises(ValueError, match=r"are made of squares of 2 x 2 pixels; .* save pictures of the style in a folder"):
+        config.adapt()
+
+
 def test_a_run_that_measured_nothing_has_no_curve(source: Path) -> None:
     with pytest.raises(ValueError, match="has no curve metric/fd_vgg; give --metric-kimg or --metric-minutes"):
         read_curve(source.parent, "metric/fd_vgg")

@@ -80,6 +80,9 @@ def test_the_default_needs_no_training(tmp_path: Path, capsys: pytest.CaptureFix
         (["sample", "--columns", "0"], "error: no grid with count 0, columns 0"),
         (["train"], "error: no budget: give --minutes, --kimg or both"),
         (["train", "--kimg", "1", "--source", "folder", "--path", "/none"], 'error: "/none" is not a folder'),
+        (["train", "--kimg", "1", "--device", "abacus"], 'error: device "abacus" cannot be used: Expected one of cpu'),
+        (["train", "--kimg", "1", "--device", "cuda:99"], 'error: device "cuda:99" cannot be used'),
+        (["train", "--kimg", "1", "--source", "folder"], 'error: the source is "folder", but no folder is named'),
     ],
 )
 def test_mistakes_get_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str) -> None:

@@ -51,6 +51,7 @@ def test_a_folder_is_read_with_what_was_skipped(tmp_path: Path, capsys: pytest.C
         (["--style", "mona-lisa"], '"mona-lisa" is not built in; use one of'),
         (["--count", "0"], "count is 0"),
         (["--size-px", "0"], "size is 0"),
+        (["--size-px", "1000000"], "not enough memory: Unable to allocate .*; ask for fewer or smaller pictures"),
         (["--pixel-size", "3"], "size a multiple of pixel_size"),
         (["--source", "folder", "nowhere"], '"nowhere" is not a folder'),
     ],

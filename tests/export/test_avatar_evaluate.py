@@ -47,6 +47,14 @@ def test_a_measurement_is_repeatable_and_leaves_randomness_alone(generator: Gene
     assert first["fd_vgg"] == pytest.approx(frechet(extract(data[:20]), extract(drawn)), rel=1e-6)
 
 
+@pytest.mark.parametrize("k", [0, 10])
+def test_too_few_pictures_are_refused_before_anything_is_measured(k: int, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot measure 3 pictures with k = 3; k must be above 0"):
+        InLoopMetric(pictures(30), 3, tmp_path)
+    with pytest.raises(ValueError, match=f"cannot measure 10 pictures with k = {k}"):
+        load_pictures(EvaluateConfig(count=10, k=k, cache=tmp_path), RECORD)
+
+
 def test_measuring_leaves_the_generator_trainable(generator: Generator, tmp_path: Path) -> None:
     network = Generator(generator.config)
     InLoopMetric(pictures(8), 8, tmp_path, pairs=2).measure(network)
