@@ -28,6 +28,7 @@ from export.parity import ParityError
 from export.run_log import picture_grid, save_picture
 
 Source = Annotated[str, tyro.conf.arg(name="from")]
+MAX_ENLARGE = 64
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,15 @@ class SampleConfig:
     columns: int = 8
     """Pictures in a row of the grid."""
     enlarge: int = 1
-    """Draw each pixel as a square of so many pixels."""
+    """Draw each pixel as a square of so many pixels, at most 64."""
     out: Path = Path("out/avatars.png")
     """The PNG file to write."""
 
     def run(self) -> None:
         """Writes the grid and prints its path."""
-        if self.count < 0 or self.columns < 1 or self.enlarge < 1:
+        if self.count < 0 or self.columns < 1 or not 1 <= self.enlarge <= MAX_ENLARGE:
             given = f"count {self.count}, columns {self.columns}, enlarge {self.enlarge}"
-            raise ValueError(f"no grid with {given}; columns and enlarge must be above 0, count not below")
+            raise ValueError(f"no grid with {given}; count must not be below 0, columns above 0, enlarge 1 to {MAX_ENLARGE}")
         seeds = range(self.seed[0], self.seed[0] + self.count) if self.count else self.seed
         trained = open_trained(self.source)
         offset = trained.offset(named_values(self.control)) if self.control else None
@@ -125,4 +126,5 @@ def main(arguments: Sequence[str]) -> None:
     except (ValueError, OSError, ParityError, Diverged) as error:
         sys.exit(f"error: {error}")
     except MemoryError as error:
-        sys.exit(f"error: not enough memory: {error}; ask for fewer or smaller pictures")
+        reason = f": {error}" if str(error) else ""
+        sys.exit(f"error: not enough memory{reason}; ask for fewer or smaller pictures")

@@ -78,6 +78,7 @@ def test_the_default_needs_no_training(tmp_path: Path, capsys: pytest.CaptureFix
         (["sample", "--seed", "-1"], "error: seed is -1; it must be from 0 to 18446744073709551615"),
         (["sample", "--truncation", "nan"], "error: truncation is nan; it must be from 0 to 2"),
         (["sample", "--columns", "0"], "error: no grid with count 0, columns 0"),
+        (["sample", "--enlarge", "100000000"], "error: no grid with count 0, columns 8, enlarge 100000000; "),
         (["train"], "error: no budget: give --minutes, --kimg or both"),
         (["train", "--kimg", "1", "--source", "folder", "--path", "/none"], 'error: "/none" is not a folder'),
         (["train", "--kimg", "1", "--device", "abacus"], 'error: device "abacus" cannot be used: Expected one of cpu'),
