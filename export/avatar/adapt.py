@@ -17,6 +17,9 @@ from export.avatar.dicebear_faces import STYLES
 from export.avatar.train import train
 from export.avatar.trained import open_trained
 
+FEW = 100
+"""Pictures of a built-in style that are adapted to unless a number is given."""
+
 
 @dataclass(frozen=True)
 class AdaptConfig:
@@ -35,8 +38,8 @@ class AdaptConfig:
     """Name of the new run: its folder is <runs>/avatar/<run>."""
     runs: Path = Path("runs")
     """Folder of all runs."""
-    count: int = 100
-    """Pictures of a built-in style to adapt to; a folder gives all it has."""
+    count: int = 0
+    """Pictures to adapt to; 0 takes 100 of a built-in style and all of a folder."""
     licence: str = "unknown"
     """SPDX licence of the pictures in the folder; it goes into the model's card."""
     kimg: float = 20.0
@@ -88,7 +91,8 @@ class AdaptConfig:
             "source": self.data if self.data in STYLES else data.FOLDER,
             "path": "" if self.data in STYLES else self.data,
             "licence": self.licence,
-            "faces": self.count,
+            "faces": self.count or FEW,
+            "take": 0 if self.data in STYLES else self.count,
             "kimg": self.kimg,
             "minutes": self.minutes,
             "model": shape,
@@ -96,6 +100,7 @@ class AdaptConfig:
             "metric_kimg": self.metric_kimg if self.compare_scratch else 0.0,
             "metric_count": self.metric_count,
             "path_weight": 0.0,
+            "mixing": config.record["config"]["mixing"],
             "r1_gamma": config.record["config"]["r1_gamma"],
             "cache": self.cache,
             "batch": self.batch,

@@ -31,6 +31,8 @@ class TrainConfig:
     """SPDX licence of the pictures in the folder; it goes into the model's card."""
     faces: int = 30_000
     """How many built-in faces to draw."""
+    take: int = 0
+    """For --source folder: train on so many of its pictures, chosen by the seed; 0 takes all."""
     cache: Path = Path("data/avatar")
     """Folder where prepared pictures are kept."""
     minutes: float = 0.0
@@ -143,7 +145,7 @@ class TrainConfig:
 
 _POSITIVE = "faces batch accumulate r1_interval path_interval log_every learning_rate mapping_rate metric_count"
 _NOT_NEGATIVE = (
-    "minutes kimg head_start_kimg r1_gamma path_weight palette_purity average_kimg grid_minutes threads seed "
+    "minutes kimg take head_start_kimg r1_gamma path_weight palette_purity average_kimg grid_minutes threads seed "
     "metric_minutes metric_kimg augment_kimg freeze_discriminator_layers"
 )
 LIMITS: tuple[tuple[str, str, Callable[[float], bool]], ...] = (

@@ -165,7 +165,7 @@ class EncoderConfig:
     pictures: int = 12_000
     """Drawn faces of the generator's style to learn from, besides its avatars."""
     path: str = ""
-    """For a generator of a folder: the folder; without it the encoder learns from avatars alone."""
+    """For a generator of a folder: the folder."""
     steps: int = 5
     """Most steps of refinement to measure; the card takes the number that is best in pixels."""
     measured: int = 200
@@ -201,6 +201,8 @@ class EncoderConfig:
         """Trains and measures; returns the encoder and the pictures it was measured on."""
         drawn = pictures_of(trained, count=self.pictures, split="train", cache=self.cache, path=self.path)
         unseen = pictures_of(trained, count=self.measured, split="held-out", cache=self.cache, path=self.path)
+        if unseen is None:
+            raise ValueError("this generator was trained on a folder; give it as --path")
         images = drawn.images if drawn else np.empty((0,), np.uint8)
         trainer = EncoderTrainer(trained.generator, images, self.recipe)
         digest = companions.generator_digest(trained.generator)
@@ -210,8 +212,6 @@ class EncoderConfig:
         trainer.save(state, digest)
         # What is measured is what is kept: float16 weights.
         encoder.load_state_dict({key: value.half().float() for key, value in encoder.state_dict().items()})
-        if unseen is None:
-            raise ValueError("this generator was trained on a folder; give it as --path")
         held_out = unseen.images[: self.measured]
         report: dict[str, Any] = {"minutes": round(trainer.seconds / 60, 1), "training_steps": trainer.step}
         report |= encoder_report.measure_projection(trained.generator, encoder, held_out, steps=self.steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -86,6 +87,21 @@ def load(
     return _load_style(
         source, size=size, count=count, seed=seed, cache=cache, pixel_size=pixel_size, channels=channels, split=split
     )
+
+
+def some_of(dataset: Dataset, count: int, seed: int) -> Dataset:
+    """`count` pictures of a data set chosen by a seed, in their order; all of them for 0.
+
+    Raises ValueError when there are fewer.
+    """
+    if not count:
+        return dataset
+    if count > len(dataset.images):
+        raise ValueError(f"{dataset.name} has {len(dataset.images)} pictures, not {count}; take fewer, or 0 for all")
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(dataset.images))[:count])
+    labels = [dataset.labels[index] for index in chosen] if dataset.labels else []
+    sheet = dataclasses.replace(dataset.datasheet, count=count)
+    return dataclasses.replace(dataset, images=dataset.images[chosen], labels=labels, datasheet=sheet)
 
 
 def describe(source: str, path: str, licence: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +60,9 @@ def train(config: TrainConfig) -> Path:
         trainer.datasheet = dataset.datasheet.to_json()
         path = config.folder / CHECKPOINT
         if config.resume:
-            trainer.restore(checkpoint.load(path, KIND))
+            state = checkpoint.load(path, KIND)
+            check_same_pictures(state["datasheet"], trainer.datasheet)
+            trainer.restore(state)
         elif path.exists():
             raise ValueError(f'"{path}" exists; go on with --resume or choose another --run name')
         elif config.start_from:
@@ -79,6 +82,15 @@ def train(config: TrainConfig) -> Path:
     return path
 
 
+def check_same_pictures(then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raises ValueError when a run would go on with other pictures than it began with; names what differs."""
+    wrong = [f"{key} was {then.get(key)}, is {value}" for key, value in now.items() if then.get(key) != value]
+    if wrong:
+        raise ValueError(
+            f"the pictures have changed since this run began: {'; '.join(wrong)}; bring them back or start a new --run"
+        )
+
+
 def load_data(config: TrainConfig, count: int = 0, split: data.Split = "train") -> data.Dataset:
     """The pictures of a run; raises ValueError when they do not fill a batch."""
     model = config.model
@@ -94,6 +106,8 @@ def load_data(config: TrainConfig, count: int = 0, split: data.Split = "train") 
         channels=model.image_channels,
         split=split,
     )
+    if config.source == data.FOLDER:
+        dataset = data.some_of(dataset, config.take, config.seed)
     if split == "train" and len(dataset.images) < config.batch:
         raise ValueError(f"{dataset.name} has {len(dataset.images)} pictures; a batch takes {config.batch}")
     return dataset

@@ -55,6 +55,19 @@ def test_what_is_frozen_stays_and_the_rest_moves(adapted: tuple[Trained, Trained
     assert not torch.equal(after.discriminator.dense.weight, before.discriminator.dense.weight)
 
 
+def test_a_folder_gives_as_many_pictures_as_asked(source: Path, pictures: Path, tmp_path: Path) -> None:
+    common = {"data": str(pictures), "source": str(source), "cache": tmp_path / "data", "kimg": 0.032, "threads": 1}
+    trained = open_trained(str(AdaptConfig(runs=tmp_path, count=40, **common).adapt()))
+    assert trained.datasheet.count == 40
+    with pytest.raises(ValueError, match="has 60 pictures, not 61; take fewer, or 0 for all"):
+        AdaptConfig(runs=tmp_path, run_name="more", count=61, **common).adapt()
+
+
+def test_styles_are_mixed_as_often_as_the_source_mixed_them(source: Path, pictures: Path) -> None:
+    config = AdaptConfig(data=str(pictures), source=str(source))
+    assert config.training(adapted=True).mixing == open_trained(str(source)).record["config"]["mixing"]
+
+
 def test_the_palette_takes_the_new_colours(adapted: tuple[Trained, Trained]) -> None:
     palette = adapted[1].generator.synthesis.palette
     assert palette is not None

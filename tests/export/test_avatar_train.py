@@ -292,6 +292,18 @@ def test_networks_to_start_from_become_generator_average_and_discriminator(tmp_p
     assert_identical(dict(trainer.discriminator.state_dict()), dict(discriminator.state_dict()))
 
 
+def test_a_run_does_not_go_on_with_other_pictures(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, picture in enumerate(noise_pictures(60)):
+        Image.fromarray(picture.transpose(1, 2, 0)).save(folder / f"{number}.png")
+    config = tiny_config(tmp_path, source="folder", path=str(folder), kimg=0.008)
+    train(config)
+    (folder / "7.png").unlink()
+    with pytest.raises(ValueError, match="pictures have changed since this run began: count was 60, is 59; bring them back"):
+        train(dataclasses.replace(config, kimg=0.016, resume=True))
+
+
 def test_only_the_discriminator_learns_during_its_head_start(tmp_path: Path) -> None:
     trainer = Trainer(tiny_config(tmp_path, head_start_kimg=0.016), noise_pictures())
     start = [copy.deepcopy(network.state_dict()) for network in (trainer.generator.synthesis, trainer.discriminator)]
