@@ -12,7 +12,7 @@ from bridge.scene_card import Spec
 from bridge.scene_generation import decode_tile
 from bridge.scene_request import Conditions, check_codes, check_heights
 from bridge.scene_tile import AROUND, Floats, Ints, Neighbours, Offset, Tile, shared
-from bridge.scene_world import Worlds
+from bridge.scene_world import Worlds, dependencies
 from bridge.spaces import offset_to_gltf
 from bridge.v1 import scene_service_pb2 as pb
 
@@ -72,14 +72,18 @@ def beside(tiles: Mapping[Offset, Tile], at: Offset) -> Neighbours:
 
 
 async def decode_together(model: ServedModel, codes: Ints, places: Sequence[Offset]) -> list[Tile]:
-    """Decode codes int64[N, G, G] at their places (x, y): tiles fit those before them in the order of a world."""
+    """Decode codes int64[N, G, G] at their places (x, y): tiles fit those before them in the order of a world.
+
+    A tile depends on the same neighbours as in a world, where they are there, so that saved tiles come back bit by bit.
+    """
     tiles: dict[Offset, Tile] = {}
     order: Iterable[int] = sorted(range(len(places)), key=lambda i: (places[i][1] % 2, places[i][0] % 2, places[i]))
     for index in order:
         if places[index] not in tiles:
             x, y = places[index]
             near = {(dx, dy): tiles[x + dx, y + dy] for dx, dy in AROUND if (x + dx, y + dy) in tiles}
-            tiles[x, y] = await decode_tile(model, codes[index], near)
+            seen = {offset: near[offset] for offset in dependencies(x, y) if offset in near}
+            tiles[x, y] = await decode_tile(model, codes[index], seen, near)
     return [tiles[place] for place in places]
 
 

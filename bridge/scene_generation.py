@@ -65,12 +65,12 @@ async def draw_codes(
     return codes
 
 
-async def decode_tile(model: ServedModel, codes: Ints, neighbours: Neighbours) -> Tile:
-    """Decode codes int64[G, G] to a tile that fits its neighbours."""
+async def decode_tile(model: ServedModel, codes: Ints, neighbours: Neighbours, touching: Neighbours | None = None) -> Tile:
+    """Decode codes int64[G, G] to a tile that fits its neighbours; the decoder sees none that is only `touching`."""
     spec: Spec = model.spec
     tokens = surrounded(spec, codes, neighbours, spec.decoder_margin)
     outputs = await model.batchers["decoder"].run({"codes": tokens[None]}, alone=True)
-    return await asyncio.to_thread(_tile, model, codes, outputs, neighbours)
+    return await asyncio.to_thread(_tile, model, codes, outputs, touching or neighbours)
 
 
 async def encode_tile(model: ServedModel, height: Floats, ground: Bytes, objects: Bytes) -> Ints:
@@ -83,10 +83,10 @@ async def encode_tile(model: ServedModel, height: Floats, ground: Bytes, objects
     return codes
 
 
-def _tile(model: ServedModel, codes: Ints, outputs: Arrays, neighbours: Neighbours) -> Tile:
+def _tile(model: ServedModel, codes: Ints, outputs: Arrays, touching: Neighbours) -> Tile:
     height = outputs["height"][0]
     if not np.isfinite(height).all():
         raise FailedPrecondition("its decoder gives heights that are not finite; export it again", field="model")
     bounds = model.spec.height
     classes = [outputs[name][0].argmax(axis=0).astype(np.uint8) for name in ("ground", "objects")]
-    return Tile(codes, fitted(height, neighbours, bounds.low, bounds.high), *classes)
+    return Tile(codes, fitted(height, touching, bounds.low, bounds.high), *classes)

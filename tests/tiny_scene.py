@@ -118,7 +118,7 @@ def scene_weights(version: int) -> dict[str, dict[str, np.ndarray]]:
     """Return the weights of the three graphs by name."""
     generator = np.random.default_rng(version)
     between, cells, nearby = interpolation(17, 6), interpolation(16, 6), nearby_matrix()
-    means, sums = pooling(17), pooling(16) / 8
+    means, sums = pooling(17), pooling(16)
     dry = LEVELS > 0
     grounds = np.stack([-LEVELS, 2 - LEVELS / 4, np.where(dry, 6.0, -9.0), LEVELS / 3 - 5], axis=1)
     things = np.stack([np.zeros(CODES + 2), *(generator.normal(size=CODES + 2) * 2 for _ in range(2))], axis=1)
