@@ -30,7 +30,7 @@ def batch(windows: CodeWindows, chosen: np.ndarray, codes: int, config: PriorTra
 
 def cosine_count(progress: float, cells: int) -> int:
     """How many of a tile's codes are masks at a progress from 0 to 1: a cosine (MaskGIT, section 3.2), at least 1."""
-    return max(1, int(np.ceil(np.cos(np.pi / 2 * progress) * cells)))
+    return max(1, int(np.ceil(np.cos(np.pi / 2 * progress) * cells - 1e-9)))
 
 
 def present(none: float, rng: np.random.Generator) -> np.ndarray:
