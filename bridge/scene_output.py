@@ -75,6 +75,7 @@ def answer(tile: Tile, spec: Spec, output: Output, seed: int, at: Offset) -> pb.
         heights=_heights(tile.height, output),
         ground=tensors.from_array(_ground(tile.ground, spec, output)),
         objects=tensors.from_array(grid_from_gltf(output.space, tile.objects)),
+        side_metres=spec.metres,
     )
     if output.instances:
         message.instances.CopyFrom(_instances(tile, spec, output.space, seed, at))

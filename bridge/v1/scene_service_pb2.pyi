@@ -102,7 +102,7 @@ class ObjectInstances(_message.Message):
     def __init__(self, classes: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., positions: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., yaws: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., scales: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ...) -> None: ...
 
 class SceneTile(_message.Message):
-    __slots__ = ("coordinate", "codes", "heights", "ground", "objects", "instances", "mesh")
+    __slots__ = ("coordinate", "codes", "heights", "ground", "objects", "instances", "mesh", "side_metres")
     COORDINATE_FIELD_NUMBER: _ClassVar[int]
     CODES_FIELD_NUMBER: _ClassVar[int]
     HEIGHTS_FIELD_NUMBER: _ClassVar[int]
@@ -110,6 +110,7 @@ class SceneTile(_message.Message):
     OBJECTS_FIELD_NUMBER: _ClassVar[int]
     INSTANCES_FIELD_NUMBER: _ClassVar[int]
     MESH_FIELD_NUMBER: _ClassVar[int]
+    SIDE_METRES_FIELD_NUMBER: _ClassVar[int]
     coordinate: TileCoordinate
     codes: _tensor_pb2.Tensor
     heights: Heightmap
@@ -117,7 +118,8 @@ class SceneTile(_message.Message):
     objects: _tensor_pb2.Tensor
     instances: ObjectInstances
     mesh: bytes
-    def __init__(self, coordinate: _Optional[_Union[TileCoordinate, _Mapping]] = ..., codes: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., heights: _Optional[_Union[Heightmap, _Mapping]] = ..., ground: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., objects: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., instances: _Optional[_Union[ObjectInstances, _Mapping]] = ..., mesh: _Optional[bytes] = ...) -> None: ...
+    side_metres: float
+    def __init__(self, coordinate: _Optional[_Union[TileCoordinate, _Mapping]] = ..., codes: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., heights: _Optional[_Union[Heightmap, _Mapping]] = ..., ground: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., objects: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., instances: _Optional[_Union[ObjectInstances, _Mapping]] = ..., mesh: _Optional[bytes] = ..., side_metres: _Optional[float] = ...) -> None: ...
 
 class GenerateSceneRequest(_message.Message):
     __slots__ = ("model", "seeds", "coordinates", "conditions", "painted_ground", "codes", "output")

@@ -43,76 +43,77 @@ namespace Metabridge.V1 {
             "ZXRfbWV0cmVzGAMgASgBIp8BCg9PYmplY3RJbnN0YW5jZXMSIgoHY2xhc3Nl",
             "cxgBIAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISJAoJcG9zaXRpb25zGAIgASgL",
             "MhEuYnJpZGdlLnYxLlRlbnNvchIfCgR5YXdzGAMgASgLMhEuYnJpZGdlLnYx",
-            "LlRlbnNvchIhCgZzY2FsZXMYBCABKAsyES5icmlkZ2UudjEuVGVuc29yIocC",
+            "LlRlbnNvchIhCgZzY2FsZXMYBCABKAsyES5icmlkZ2UudjEuVGVuc29yIpwC",
             "CglTY2VuZVRpbGUSLQoKY29vcmRpbmF0ZRgBIAEoCzIZLmJyaWRnZS52MS5U",
             "aWxlQ29vcmRpbmF0ZRIgCgVjb2RlcxgCIAEoCzIRLmJyaWRnZS52MS5UZW5z",
             "b3ISJQoHaGVpZ2h0cxgDIAEoCzIULmJyaWRnZS52MS5IZWlnaHRtYXASIQoG",
             "Z3JvdW5kGAQgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIiCgdvYmplY3RzGAUg",
             "ASgLMhEuYnJpZGdlLnYxLlRlbnNvchItCglpbnN0YW5jZXMYBiABKAsyGi5i",
-            "cmlkZ2UudjEuT2JqZWN0SW5zdGFuY2VzEgwKBG1lc2gYByABKAwiowIKFEdl",
-            "bmVyYXRlU2NlbmVSZXF1ZXN0EicKBW1vZGVsGAEgASgLMhguYnJpZGdlLnYx",
-            "Lk1vZGVsU2VsZWN0b3ISDQoFc2VlZHMYAiADKAQSLgoLY29vcmRpbmF0ZXMY",
-            "AyADKAsyGS5icmlkZ2UudjEuVGlsZUNvb3JkaW5hdGUSLgoKY29uZGl0aW9u",
-            "cxgEIAEoCzIaLmJyaWRnZS52MS5TY2VuZUNvbmRpdGlvbnMSKQoOcGFpbnRl",
-            "ZF9ncm91bmQYBSABKAsyES5icmlkZ2UudjEuVGVuc29yEiAKBWNvZGVzGAYg",
-            "ASgLMhEuYnJpZGdlLnYxLlRlbnNvchImCgZvdXRwdXQYByABKAsyFi5icmlk",
-            "Z2UudjEuU2NlbmVPdXRwdXQiYAoVR2VuZXJhdGVTY2VuZVJlc3BvbnNlEiIK",
-            "BW1vZGVsGAEgASgLMhMuYnJpZGdlLnYxLlNlcnZlZEJ5EiMKBXRpbGVzGAIg",
-            "AygLMhQuYnJpZGdlLnYxLlNjZW5lVGlsZSJ9Cg5TY2VuZU5laWdoYm91chIQ",
-            "Cgh4X29mZnNldBgBIAEoBRIQCgh5X29mZnNldBgCIAEoBRIgCgVjb2RlcxgD",
-            "IAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISJQoHaGVpZ2h0cxgEIAEoCzIULmJy",
-            "aWRnZS52MS5IZWlnaHRtYXAirAIKEkV4dGVuZFNjZW5lUmVxdWVzdBInCgVt",
-            "b2RlbBgBIAEoCzIYLmJyaWRnZS52MS5Nb2RlbFNlbGVjdG9yEgwKBHNlZWQY",
-            "AiABKAQSLQoKY29vcmRpbmF0ZRgDIAEoCzIZLmJyaWRnZS52MS5UaWxlQ29v",
-            "cmRpbmF0ZRItCgpuZWlnaGJvdXJzGAQgAygLMhkuYnJpZGdlLnYxLlNjZW5l",
-            "TmVpZ2hib3VyEi4KCmNvbmRpdGlvbnMYBSABKAsyGi5icmlkZ2UudjEuU2Nl",
-            "bmVDb25kaXRpb25zEikKDnBhaW50ZWRfZ3JvdW5kGAYgASgLMhEuYnJpZGdl",
-            "LnYxLlRlbnNvchImCgZvdXRwdXQYByABKAsyFi5icmlkZ2UudjEuU2NlbmVP",
-            "dXRwdXQiXQoTRXh0ZW5kU2NlbmVSZXNwb25zZRIiCgVtb2RlbBgBIAEoCzIT",
-            "LmJyaWRnZS52MS5TZXJ2ZWRCeRIiCgR0aWxlGAIgASgLMhQuYnJpZGdlLnYx",
-            "LlNjZW5lVGlsZSKRAgoQRWRpdFNjZW5lUmVxdWVzdBInCgVtb2RlbBgBIAEo",
-            "CzIYLmJyaWRnZS52MS5Nb2RlbFNlbGVjdG9yEiIKBHRpbGUYAiABKAsyFC5i",
-            "cmlkZ2UudjEuU2NlbmVUaWxlEh8KBG1hc2sYAyABKAsyES5icmlkZ2UudjEu",
-            "VGVuc29yEgwKBHNlZWQYBCABKAQSLgoKY29uZGl0aW9ucxgFIAEoCzIaLmJy",
-            "aWRnZS52MS5TY2VuZUNvbmRpdGlvbnMSKQoOcGFpbnRlZF9ncm91bmQYBiAB",
-            "KAsyES5icmlkZ2UudjEuVGVuc29yEiYKBm91dHB1dBgHIAEoCzIWLmJyaWRn",
-            "ZS52MS5TY2VuZU91dHB1dCJbChFFZGl0U2NlbmVSZXNwb25zZRIiCgVtb2Rl",
-            "bBgBIAEoCzITLmJyaWRnZS52MS5TZXJ2ZWRCeRIiCgR0aWxlGAIgASgLMhQu",
-            "YnJpZGdlLnYxLlNjZW5lVGlsZSLvAQoSRW5jb2RlU2NlbmVSZXF1ZXN0EicK",
-            "BW1vZGVsGAEgASgLMhguYnJpZGdlLnYxLk1vZGVsU2VsZWN0b3ISJQoHaGVp",
-            "Z2h0cxgCIAEoCzIULmJyaWRnZS52MS5IZWlnaHRtYXASIQoGZ3JvdW5kGAMg",
-            "ASgLMhEuYnJpZGdlLnYxLlRlbnNvchIiCgdvYmplY3RzGAQgASgLMhEuYnJp",
-            "ZGdlLnYxLlRlbnNvchIpCgVzcGFjZRgFIAEoDjIaLmJyaWRnZS52MS5Db29y",
-            "ZGluYXRlU3BhY2USFwoPbWV0cmVzX3Blcl9jZWxsGAYgASgBIpwBChNFbmNv",
-            "ZGVTY2VuZVJlc3BvbnNlEiIKBW1vZGVsGAEgASgLMhMuYnJpZGdlLnYxLlNl",
-            "cnZlZEJ5EiAKBWNvZGVzGAIgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIhCgZn",
-            "cm91bmQYAyABKAsyES5icmlkZ2UudjEuVGVuc29yEhwKFGhlaWdodF9lcnJv",
-            "cnNfbWV0cmVzGAQgAygCIiAKCE1hcFBvaW50EgkKAXgYASABKAESCQoBeRgC",
-            "IAEoASJICgpDYW1lcmFQYXRoEiMKBnBvaW50cxgBIAMoCzITLmJyaWRnZS52",
-            "MS5NYXBQb2ludBIVCg12aWV3X2Rpc3RhbmNlGAIgASgBIvkBChNTdHJlYW1T",
-            "Y2VuZXNSZXF1ZXN0EicKBW1vZGVsGAEgASgLMhguYnJpZGdlLnYxLk1vZGVs",
-            "U2VsZWN0b3ISDAoEc2VlZBgCIAEoBBIuCgtjb29yZGluYXRlcxgDIAMoCzIZ",
-            "LmJyaWRnZS52MS5UaWxlQ29vcmRpbmF0ZRIjCgRwYXRoGAQgASgLMhUuYnJp",
-            "ZGdlLnYxLkNhbWVyYVBhdGgSLgoKY29uZGl0aW9ucxgFIAEoCzIaLmJyaWRn",
-            "ZS52MS5TY2VuZUNvbmRpdGlvbnMSJgoGb3V0cHV0GAYgASgLMhYuYnJpZGdl",
-            "LnYxLlNjZW5lT3V0cHV0IoEBChRTdHJlYW1TY2VuZXNSZXNwb25zZRIiCgVt",
-            "b2RlbBgBIAEoCzITLmJyaWRnZS52MS5TZXJ2ZWRCeRINCgVpbmRleBgCIAEo",
-            "DRISCgp0aWxlX2NvdW50GAMgASgNEiIKBHRpbGUYBCABKAsyFC5icmlkZ2Uu",
-            "djEuU2NlbmVUaWxlKmIKDEhlaWdodEZvcm1hdBIdChlIRUlHSFRfRk9STUFU",
-            "X1VOU1BFQ0lGSUVEEAASGQoVSEVJR0hUX0ZPUk1BVF9GTE9BVDMyEAESGAoU",
-            "SEVJR0hUX0ZPUk1BVF9VSU5UMTYQAippCgxHcm91bmRGb3JtYXQSHQoZR1JP",
-            "VU5EX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhkKFUdST1VORF9GT1JNQVRfQ0xB",
-            "U1NFUxABEh8KG0dST1VORF9GT1JNQVRfU1BMQVRfV0VJR0hUUxACMpkDCgxT",
-            "Y2VuZVNlcnZpY2USUgoNR2VuZXJhdGVTY2VuZRIfLmJyaWRnZS52MS5HZW5l",
-            "cmF0ZVNjZW5lUmVxdWVzdBogLmJyaWRnZS52MS5HZW5lcmF0ZVNjZW5lUmVz",
-            "cG9uc2USTAoLRXh0ZW5kU2NlbmUSHS5icmlkZ2UudjEuRXh0ZW5kU2NlbmVS",
-            "ZXF1ZXN0Gh4uYnJpZGdlLnYxLkV4dGVuZFNjZW5lUmVzcG9uc2USRgoJRWRp",
-            "dFNjZW5lEhsuYnJpZGdlLnYxLkVkaXRTY2VuZVJlcXVlc3QaHC5icmlkZ2Uu",
-            "djEuRWRpdFNjZW5lUmVzcG9uc2USTAoLRW5jb2RlU2NlbmUSHS5icmlkZ2Uu",
-            "djEuRW5jb2RlU2NlbmVSZXF1ZXN0Gh4uYnJpZGdlLnYxLkVuY29kZVNjZW5l",
-            "UmVzcG9uc2USUQoMU3RyZWFtU2NlbmVzEh4uYnJpZGdlLnYxLlN0cmVhbVNj",
-            "ZW5lc1JlcXVlc3QaHy5icmlkZ2UudjEuU3RyZWFtU2NlbmVzUmVzcG9uc2Uw",
-            "AUIQqgINTWV0YWJyaWRnZS5WMWIGcHJvdG8z"));
+            "cmlkZ2UudjEuT2JqZWN0SW5zdGFuY2VzEgwKBG1lc2gYByABKAwSEwoLc2lk",
+            "ZV9tZXRyZXMYCCABKAEiowIKFEdlbmVyYXRlU2NlbmVSZXF1ZXN0EicKBW1v",
+            "ZGVsGAEgASgLMhguYnJpZGdlLnYxLk1vZGVsU2VsZWN0b3ISDQoFc2VlZHMY",
+            "AiADKAQSLgoLY29vcmRpbmF0ZXMYAyADKAsyGS5icmlkZ2UudjEuVGlsZUNv",
+            "b3JkaW5hdGUSLgoKY29uZGl0aW9ucxgEIAEoCzIaLmJyaWRnZS52MS5TY2Vu",
+            "ZUNvbmRpdGlvbnMSKQoOcGFpbnRlZF9ncm91bmQYBSABKAsyES5icmlkZ2Uu",
+            "djEuVGVuc29yEiAKBWNvZGVzGAYgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIm",
+            "CgZvdXRwdXQYByABKAsyFi5icmlkZ2UudjEuU2NlbmVPdXRwdXQiYAoVR2Vu",
+            "ZXJhdGVTY2VuZVJlc3BvbnNlEiIKBW1vZGVsGAEgASgLMhMuYnJpZGdlLnYx",
+            "LlNlcnZlZEJ5EiMKBXRpbGVzGAIgAygLMhQuYnJpZGdlLnYxLlNjZW5lVGls",
+            "ZSJ9Cg5TY2VuZU5laWdoYm91chIQCgh4X29mZnNldBgBIAEoBRIQCgh5X29m",
+            "ZnNldBgCIAEoBRIgCgVjb2RlcxgDIAEoCzIRLmJyaWRnZS52MS5UZW5zb3IS",
+            "JQoHaGVpZ2h0cxgEIAEoCzIULmJyaWRnZS52MS5IZWlnaHRtYXAirAIKEkV4",
+            "dGVuZFNjZW5lUmVxdWVzdBInCgVtb2RlbBgBIAEoCzIYLmJyaWRnZS52MS5N",
+            "b2RlbFNlbGVjdG9yEgwKBHNlZWQYAiABKAQSLQoKY29vcmRpbmF0ZRgDIAEo",
+            "CzIZLmJyaWRnZS52MS5UaWxlQ29vcmRpbmF0ZRItCgpuZWlnaGJvdXJzGAQg",
+            "AygLMhkuYnJpZGdlLnYxLlNjZW5lTmVpZ2hib3VyEi4KCmNvbmRpdGlvbnMY",
+            "BSABKAsyGi5icmlkZ2UudjEuU2NlbmVDb25kaXRpb25zEikKDnBhaW50ZWRf",
+            "Z3JvdW5kGAYgASgLMhEuYnJpZGdlLnYxLlRlbnNvchImCgZvdXRwdXQYByAB",
+            "KAsyFi5icmlkZ2UudjEuU2NlbmVPdXRwdXQiXQoTRXh0ZW5kU2NlbmVSZXNw",
+            "b25zZRIiCgVtb2RlbBgBIAEoCzITLmJyaWRnZS52MS5TZXJ2ZWRCeRIiCgR0",
+            "aWxlGAIgASgLMhQuYnJpZGdlLnYxLlNjZW5lVGlsZSKRAgoQRWRpdFNjZW5l",
+            "UmVxdWVzdBInCgVtb2RlbBgBIAEoCzIYLmJyaWRnZS52MS5Nb2RlbFNlbGVj",
+            "dG9yEiIKBHRpbGUYAiABKAsyFC5icmlkZ2UudjEuU2NlbmVUaWxlEh8KBG1h",
+            "c2sYAyABKAsyES5icmlkZ2UudjEuVGVuc29yEgwKBHNlZWQYBCABKAQSLgoK",
+            "Y29uZGl0aW9ucxgFIAEoCzIaLmJyaWRnZS52MS5TY2VuZUNvbmRpdGlvbnMS",
+            "KQoOcGFpbnRlZF9ncm91bmQYBiABKAsyES5icmlkZ2UudjEuVGVuc29yEiYK",
+            "Bm91dHB1dBgHIAEoCzIWLmJyaWRnZS52MS5TY2VuZU91dHB1dCJbChFFZGl0",
+            "U2NlbmVSZXNwb25zZRIiCgVtb2RlbBgBIAEoCzITLmJyaWRnZS52MS5TZXJ2",
+            "ZWRCeRIiCgR0aWxlGAIgASgLMhQuYnJpZGdlLnYxLlNjZW5lVGlsZSLvAQoS",
+            "RW5jb2RlU2NlbmVSZXF1ZXN0EicKBW1vZGVsGAEgASgLMhguYnJpZGdlLnYx",
+            "Lk1vZGVsU2VsZWN0b3ISJQoHaGVpZ2h0cxgCIAEoCzIULmJyaWRnZS52MS5I",
+            "ZWlnaHRtYXASIQoGZ3JvdW5kGAMgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIi",
+            "CgdvYmplY3RzGAQgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIpCgVzcGFjZRgF",
+            "IAEoDjIaLmJyaWRnZS52MS5Db29yZGluYXRlU3BhY2USFwoPbWV0cmVzX3Bl",
+            "cl9jZWxsGAYgASgBIpwBChNFbmNvZGVTY2VuZVJlc3BvbnNlEiIKBW1vZGVs",
+            "GAEgASgLMhMuYnJpZGdlLnYxLlNlcnZlZEJ5EiAKBWNvZGVzGAIgASgLMhEu",
+            "YnJpZGdlLnYxLlRlbnNvchIhCgZncm91bmQYAyABKAsyES5icmlkZ2UudjEu",
+            "VGVuc29yEhwKFGhlaWdodF9lcnJvcnNfbWV0cmVzGAQgAygCIiAKCE1hcFBv",
+            "aW50EgkKAXgYASABKAESCQoBeRgCIAEoASJICgpDYW1lcmFQYXRoEiMKBnBv",
+            "aW50cxgBIAMoCzITLmJyaWRnZS52MS5NYXBQb2ludBIVCg12aWV3X2Rpc3Rh",
+            "bmNlGAIgASgBIvkBChNTdHJlYW1TY2VuZXNSZXF1ZXN0EicKBW1vZGVsGAEg",
+            "ASgLMhguYnJpZGdlLnYxLk1vZGVsU2VsZWN0b3ISDAoEc2VlZBgCIAEoBBIu",
+            "Cgtjb29yZGluYXRlcxgDIAMoCzIZLmJyaWRnZS52MS5UaWxlQ29vcmRpbmF0",
+            "ZRIjCgRwYXRoGAQgASgLMhUuYnJpZGdlLnYxLkNhbWVyYVBhdGgSLgoKY29u",
+            "ZGl0aW9ucxgFIAEoCzIaLmJyaWRnZS52MS5TY2VuZUNvbmRpdGlvbnMSJgoG",
+            "b3V0cHV0GAYgASgLMhYuYnJpZGdlLnYxLlNjZW5lT3V0cHV0IoEBChRTdHJl",
+            "YW1TY2VuZXNSZXNwb25zZRIiCgVtb2RlbBgBIAEoCzITLmJyaWRnZS52MS5T",
+            "ZXJ2ZWRCeRINCgVpbmRleBgCIAEoDRISCgp0aWxlX2NvdW50GAMgASgNEiIK",
+            "BHRpbGUYBCABKAsyFC5icmlkZ2UudjEuU2NlbmVUaWxlKmIKDEhlaWdodEZv",
+            "cm1hdBIdChlIRUlHSFRfRk9STUFUX1VOU1BFQ0lGSUVEEAASGQoVSEVJR0hU",
+            "X0ZPUk1BVF9GTE9BVDMyEAESGAoUSEVJR0hUX0ZPUk1BVF9VSU5UMTYQAipp",
+            "CgxHcm91bmRGb3JtYXQSHQoZR1JPVU5EX0ZPUk1BVF9VTlNQRUNJRklFRBAA",
+            "EhkKFUdST1VORF9GT1JNQVRfQ0xBU1NFUxABEh8KG0dST1VORF9GT1JNQVRf",
+            "U1BMQVRfV0VJR0hUUxACMpkDCgxTY2VuZVNlcnZpY2USUgoNR2VuZXJhdGVT",
+            "Y2VuZRIfLmJyaWRnZS52MS5HZW5lcmF0ZVNjZW5lUmVxdWVzdBogLmJyaWRn",
+            "ZS52MS5HZW5lcmF0ZVNjZW5lUmVzcG9uc2USTAoLRXh0ZW5kU2NlbmUSHS5i",
+            "cmlkZ2UudjEuRXh0ZW5kU2NlbmVSZXF1ZXN0Gh4uYnJpZGdlLnYxLkV4dGVu",
+            "ZFNjZW5lUmVzcG9uc2USRgoJRWRpdFNjZW5lEhsuYnJpZGdlLnYxLkVkaXRT",
+            "Y2VuZVJlcXVlc3QaHC5icmlkZ2UudjEuRWRpdFNjZW5lUmVzcG9uc2USTAoL",
+            "RW5jb2RlU2NlbmUSHS5icmlkZ2UudjEuRW5jb2RlU2NlbmVSZXF1ZXN0Gh4u",
+            "YnJpZGdlLnYxLkVuY29kZVNjZW5lUmVzcG9uc2USUQoMU3RyZWFtU2NlbmVz",
+            "Eh4uYnJpZGdlLnYxLlN0cmVhbVNjZW5lc1JlcXVlc3QaHy5icmlkZ2UudjEu",
+            "U3RyZWFtU2NlbmVzUmVzcG9uc2UwAUIQqgINTWV0YWJyaWRnZS5WMWIGcHJv",
+            "dG8z"));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Metabridge.V1.AssetReflection.Descriptor, global::Metabridge.V1.ModelServiceReflection.Descriptor, global::Metabridge.V1.TensorReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Metabridge.V1.HeightFormat), typeof(global::Metabridge.V1.GroundFormat), }, null, new pbr::GeneratedClrTypeInfo[] {
@@ -123,7 +124,7 @@ namespace Metabridge.V1 {
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.SceneOutput), global::Metabridge.V1.SceneOutput.Parser, new[]{ "Space", "HeightFormat", "HeightRange", "HeightVertices", "GroundFormat", "ReturnInstances", "ReturnMesh" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.Heightmap), global::Metabridge.V1.Heightmap.Parser, new[]{ "Values", "ScaleMetres", "OffsetMetres" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ObjectInstances), global::Metabridge.V1.ObjectInstances.Parser, new[]{ "Classes", "Positions", "Yaws", "Scales" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.SceneTile), global::Metabridge.V1.SceneTile.Parser, new[]{ "Coordinate", "Codes", "Heights", "Ground", "Objects", "Instances", "Mesh" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.SceneTile), global::Metabridge.V1.SceneTile.Parser, new[]{ "Coordinate", "Codes", "Heights", "Ground", "Objects", "Instances", "Mesh", "SideMetres" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GenerateSceneRequest), global::Metabridge.V1.GenerateSceneRequest.Parser, new[]{ "Model", "Seeds", "Coordinates", "Conditions", "PaintedGround", "Codes", "Output" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GenerateSceneResponse), global::Metabridge.V1.GenerateSceneResponse.Parser, new[]{ "Model", "Tiles" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.SceneNeighbour), global::Metabridge.V1.SceneNeighbour.Parser, new[]{ "XOffset", "YOffset", "Codes", "Heights" }, null, null, null, null),
@@ -2309,6 +2310,7 @@ namespace Metabridge.V1 {
       objects_ = other.objects_ != null ? other.objects_.Clone() : null;
       instances_ = other.instances_ != null ? other.instances_.Clone() : null;
       mesh_ = other.mesh_;
+      sideMetres_ = other.sideMetres_;
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -2424,6 +2426,21 @@ namespace Metabridge.V1 {
       }
     }
 
+    /// <summary>Field number for the "side_metres" field.</summary>
+    public const int SideMetresFieldNumber = 8;
+    private double sideMetres_;
+    /// <summary>
+    /// Length of its sides in metres, the same for all tiles of a model. In a request it is left out.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public double SideMetres {
+      get { return sideMetres_; }
+      set {
+        sideMetres_ = value;
+      }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -2446,6 +2463,7 @@ namespace Metabridge.V1 {
       if (!object.Equals(Objects, other.Objects)) return false;
       if (!object.Equals(Instances, other.Instances)) return false;
       if (Mesh != other.Mesh) return false;
+      if (!pbc::ProtobufEqualityComparers.BitwiseDoubleEqualityComparer.Equals(SideMetres, other.SideMetres)) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -2460,6 +2478,7 @@ namespace Metabridge.V1 {
       if (objects_ != null) hash ^= Objects.GetHashCode();
       if (instances_ != null) hash ^= Instances.GetHashCode();
       if (Mesh.Length != 0) hash ^= Mesh.GetHashCode();
+      if (SideMetres != 0D) hash ^= pbc::ProtobufEqualityComparers.BitwiseDoubleEqualityComparer.GetHashCode(SideMetres);
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -2506,6 +2525,10 @@ namespace Metabridge.V1 {
         output.WriteRawTag(58);
         output.WriteBytes(Mesh);
       }
+      if (SideMetres != 0D) {
+        output.WriteRawTag(65);
+        output.WriteDouble(SideMetres);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -2544,6 +2567,10 @@ namespace Metabridge.V1 {
         output.WriteRawTag(58);
         output.WriteBytes(Mesh);
       }
+      if (SideMetres != 0D) {
+        output.WriteRawTag(65);
+        output.WriteDouble(SideMetres);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -2574,6 +2601,9 @@ namespace Metabridge.V1 {
       }
       if (Mesh.Length != 0) {
         size += 1 + pb::CodedOutputStream.ComputeBytesSize(Mesh);
+      }
+      if (SideMetres != 0D) {
+        size += 1 + 8;
       }
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
@@ -2625,6 +2655,9 @@ namespace Metabridge.V1 {
       }
       if (other.Mesh.Length != 0) {
         Mesh = other.Mesh;
+      }
+      if (other.SideMetres != 0D) {
+        SideMetres = other.SideMetres;
       }
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
@@ -2687,6 +2720,10 @@ namespace Metabridge.V1 {
             Mesh = input.ReadBytes();
             break;
           }
+          case 65: {
+            SideMetres = input.ReadDouble();
+            break;
+          }
         }
       }
     #endif
@@ -2746,6 +2783,10 @@ namespace Metabridge.V1 {
           }
           case 58: {
             Mesh = input.ReadBytes();
+            break;
+          }
+          case 65: {
+            SideMetres = input.ReadDouble();
             break;
           }
         }
