@@ -41,7 +41,7 @@ class TrainConfig:
     """Go on exactly where the run's checkpoint stopped."""
     seed: int = 1
     """Seed of worlds, weights, order of tiles and restarts of codes."""
-    batch: int = 32
+    batch: int = 16
     """Tiles in a step."""
     model: VQVAEConfig = field(default_factory=VQVAEConfig)
     """Shape of encoder, quantiser and decoder."""

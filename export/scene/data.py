@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -84,13 +85,16 @@ def _load_built_in(sources: Sources, seed: int, split: Split, cache: Path) -> Da
         worlds[kind] = [
             world_cache.cached(
                 folder / split / f"{kind}-{number:05d}.npz",
-                lambda kind=kind, number=number: generated.generate(kind, split, seed, number, generated.CELLS),
+                partial(generated.generate, kind, split, seed, number, generated.CELLS),
             )
             for number in tqdm(range(wanted), desc=f"{split} {kind}s", unit="world", disable=not wanted)
         ]
     if sources.real:
-        real = [real_elevation.generate(name, split, seed) for name in real_elevation.SURVEYS]
-        worlds["real"] = [world for world in real if world]
+        worlds["real"] = [
+            world_cache.cached(folder / split / survey.file_name(name), partial(real_elevation.generate, name, split, seed))
+            for name, survey in real_elevation.SURVEYS.items()
+            if split == "train" or survey.held_out
+        ]
     everything = [world for kind in worlds.values() for world in kind]
     if not everything:
         raise ValueError("no worlds were asked for: give composites, landscapes or real elevation")

@@ -37,6 +37,11 @@ class Survey:
     held_out: float
     """Share of the columns, on the eastern side, whose ground no training world has."""
 
+    def file_name(self, name: str) -> str:
+        """The cache file, another one as soon as a number changes."""
+        numbers = (self.plan_scale, self.height_scale, self.water_level, self.held_out)
+        return f"{name}-{'-'.join(f'{number:g}' for number in numbers)}.npz"
+
 
 SURVEYS = {
     "jacksboro": Survey("jacksboro_fault_dem.npz", 20.0, 20.0, 285.0, 0.28),
@@ -44,14 +49,14 @@ SURVEYS = {
 }
 
 
-def generate(name: str, split: str, seed: int) -> World | None:
-    """The ground of a survey that belongs to a split, with classes by the rule; None where it has none of that split."""
+def generate(name: str, split: str, seed: int) -> World:
+    """The ground of a survey that belongs to a split, with classes by the rule; raises ValueError where it has none."""
     survey = SURVEYS[name]
     height = reduced(survey)
     held = round(height.shape[1] * survey.held_out)
     if split == "held-out":
         if not held:
-            return None
+            raise ValueError(f'survey "{name}" is too small to hold a part out; it is for training only')
         height = height[:, height.shape[1] - held :]
     elif held:
         height = height[:, : height.shape[1] - held - GAP]
