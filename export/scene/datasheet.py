@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from export.scene.classes import CELLS, GROUND, OBJECTS
+from export.scene.classes import BIOMES, GROUND, OBJECTS
+from export.scene.labels import label
+from export.scene.tiles import side_by_side
 from export.scene.world import World
 
 
@@ -42,6 +44,10 @@ class Datasheet:
     """Share of each ground class."""
     objects: dict[str, float]
     """Share of the cells that each object class covers."""
+    biomes: dict[str, float]
+    """Share of the tiles side by side that have each biome by rule."""
+    conditions: dict[str, list[float]]
+    """Of the same tiles' ruggedness and water share the 5th, 50th and 95th percentile."""
     scales: dict[str, list[float]]
     """By how much plan and height of real elevation are reduced."""
     versions: dict[str, str]
@@ -58,15 +64,24 @@ class Datasheet:
 
 
 def measured(worlds: Sequence[World]) -> dict[str, Any]:
-    """The fields of a datasheet that are counted: tiles, height, ground and objects."""
+    """The fields of a datasheet that are counted: tiles, height, classes and the labels of tiles."""
+    tiles = side_by_side(worlds)
+    labels = label(tiles)
+    percentiles = {
+        "ruggedness": np.percentile(labels.ruggedness, (5, 50, 95)),
+        "water": np.percentile(labels.water, (5, 50, 95)),
+    }
+    biomes = np.bincount(labels.biome, minlength=len(BIOMES)) / len(tiles)
     height = np.concatenate([world.height.ravel() for world in worlds])
     low, high = np.percentile(height, (1, 99))
     facts = {"lowest": height.min(), "p1": low, "mean": height.mean(dtype=np.float64), "p99": high, "highest": height.max()}
     return {
-        "tiles": sum((world.cells[0] // CELLS) * (world.cells[1] // CELLS) for world in worlds),
+        "tiles": len(tiles),
         "height": {name: round(float(value), 3) for name, value in facts.items()},
         "ground": shares([world.ground for world in worlds], GROUND),
         "objects": shares([world.objects for world in worlds], OBJECTS),
+        "biomes": {name: round(float(share), 5) for name, share in zip(BIOMES, biomes, strict=True)},
+        "conditions": {name: [round(float(value), 4) for value in values] for name, values in percentiles.items()},
     }
 
 
@@ -89,6 +104,7 @@ def in_words(sheet: Datasheet) -> str:
         "height in metres": ", ".join(f"{name} {value:g}" for name, value in sheet.height.items()),
         "ground": ", ".join(f"{name} {value:.1%}" for name, value in sheet.ground.items()),
         "objects": ", ".join(f"{name} {value:.1%}" for name, value in sheet.objects.items()),
+        "biomes of tiles": ", ".join(f"{name} {value:.1%}" for name, value in sheet.biomes.items()),
         "packages": ", ".join(f"{name} {version}" for name, version in sheet.versions.items()),
     }
     return "\n".join(f"{name:<24}{text}" for name, text in facts.items())

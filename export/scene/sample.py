@@ -73,6 +73,6 @@ def draw_codes(
                 drawing.advance(prior(torch.from_numpy(drawing.tokens), *asked).numpy())
             parts.append(drawing.codes)
         else:
-            rows = [np.random.default_rng(seed).random(prior.grid**2, np.float32) for seed in seeds[part]]
-            parts.append(prior.sample(torch.from_numpy(tokens[part]), asked, torch.from_numpy(np.stack(rows))).numpy())
+            uniforms = draws.scene_uniforms(seeds[part], places[part], 0, prior.grid**2).astype(np.float32)
+            parts.append(prior.sample(torch.from_numpy(tokens[part]), asked, torch.from_numpy(uniforms)).numpy())
     return np.concatenate(parts)
