@@ -21,20 +21,21 @@ LOW, HIGH = -1e4, 1e4
 
 
 def order(side: int) -> list[list[Place]]:
-    """The coordinates (x, y) of a block in four waves: a wave depends on earlier ones only."""
-    waves: dict[tuple[int, int], list[Place]] = {}
+    """The coordinates (x, y) of a block in three waves: both even, one even, none; a wave depends on earlier ones only."""
+    waves: list[list[Place]] = [[], [], []]
     for y in range(side):
         for x in range(side):
-            waves.setdefault((x % 2, y % 2), []).append((x, y))
-    return [waves[key] for key in ((0, 0), (1, 0), (0, 1), (1, 1)) if key in waves]
+            waves[x % 2 + y % 2].append((x, y))
+    return [wave for wave in waves if wave]
 
 
 def grow(
     trained: Trained, seeds: Sequence[int], side: int, *, steps: int, choice_temperature: float, asked: Conditions | None = None
 ) -> list[dict[Place, Tile]]:
-    """A block of side x side tiles for each seed: every tile continues the finished ones around it and shares their edges."""
+    """The block from (0, 0) to (side - 1, side - 1) of each seed's endless world: tiles that continue each other."""
     worlds: list[dict[Place, Tile]] = [{} for _ in seeds]
-    for wave in order(side):
+    # The last row and column of an even block hang on tiles behind them.
+    for wave in order(side + 1 - side % 2):
         jobs = [(world, at) for world in range(len(seeds)) for at in wave]
         tokens = np.stack([_surrounded(trained, worlds[world], at) for world, at in jobs])
         conditions = _repeat(asked, len(jobs)) if asked else free(len(jobs), trained.prior.grid)
@@ -51,7 +52,7 @@ def grow(
         finished = [_finished(worlds[world], at, codes[n], decoded, n) for n, (world, at) in enumerate(jobs)]
         for (world, at), tile in zip(jobs, finished, strict=True):
             worlds[world][at] = tile
-    return worlds
+    return [{at: tile for at, tile in world.items() if max(at) < side} for world in worlds]
 
 
 def joined(world: dict[Place, Tile], side: int) -> Tiles:
