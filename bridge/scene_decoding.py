@@ -64,6 +64,11 @@ class MaskedDrawing:
         return self.tokens[:, self._inside, self._inside]
 
     @property
+    def begun(self) -> bool:
+        """Whether a step has been done."""
+        return self._step > 0
+
+    @property
     def finished(self) -> bool:
         """Whether no mask is left."""
         return not self._masks().any()

@@ -45,7 +45,7 @@ async def edit(
     touched = mask.reshape(spec.grid, spec.downsample, spec.grid, spec.downsample).any(axis=(1, 3))
     tokens = surrounded(spec, np.where(touched, spec.mask_token, tile.codes), {}, spec.prior_margin)
     codes = await draw_codes(model, seed, at, conditions, tokens, painted)
-    made = await decode_tile(model, codes, {})
+    made = await decode_tile(model, codes, {}, begun=True)
     weight = weights(mask)
     height = np.clip(tile.height + weight * (made.height - tile.height), spec.height.low, spec.height.high)
     return Tile(

@@ -83,7 +83,7 @@ async def decode_together(model: ServedModel, codes: Ints, places: Sequence[Offs
             x, y = places[index]
             near = {(dx, dy): tiles[x + dx, y + dy] for dx, dy in AROUND if (x + dx, y + dy) in tiles}
             seen = {offset: near[offset] for offset in dependencies(x, y) if offset in near}
-            tiles[x, y] = await decode_tile(model, codes[index], seen, near)
+            tiles[x, y] = await decode_tile(model, codes[index], seen, near, begun=bool(tiles))
     return [tiles[place] for place in places]
 
 

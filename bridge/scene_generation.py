@@ -35,7 +35,7 @@ async def draw_tile(
     spec: Spec = model.spec
     masks = np.full((spec.grid, spec.grid), spec.mask_token, np.int64)
     codes = await draw_codes(model, seed, at, conditions, surrounded(spec, masks, neighbours, spec.prior_margin), painted)
-    return await decode_tile(model, codes, neighbours)
+    return await decode_tile(model, codes, neighbours, begun=True)
 
 
 async def draw_codes(
@@ -59,17 +59,20 @@ async def draw_codes(
         "water_share": np.array([conditions.water_share], np.float32),
     }
     while not drawing.finished:
-        outputs = await model.batchers["prior"].run(given | {"tokens": drawing.tokens}, alone=True)
+        feeds = given | {"tokens": drawing.tokens}
+        outputs = await model.batchers["prior"].run(feeds, alone=True, begun=drawing.begun)
         await asyncio.to_thread(drawing.advance, outputs["logits"])
     codes: Ints = drawing.codes[0]
     return codes
 
 
-async def decode_tile(model: ServedModel, codes: Ints, neighbours: Neighbours, touching: Neighbours | None = None) -> Tile:
+async def decode_tile(
+    model: ServedModel, codes: Ints, neighbours: Neighbours, touching: Neighbours | None = None, *, begun: bool = False
+) -> Tile:
     """Decode codes int64[G, G] to a tile that fits its neighbours; the decoder sees none that is only `touching`."""
     spec: Spec = model.spec
     tokens = surrounded(spec, codes, neighbours, spec.decoder_margin)
-    outputs = await model.batchers["decoder"].run({"codes": tokens[None]}, alone=True)
+    outputs = await model.batchers["decoder"].run({"codes": tokens[None]}, alone=True, begun=begun)
     return await asyncio.to_thread(_tile, model, codes, outputs, touching or neighbours)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import numpy as np
@@ -61,10 +62,16 @@ class Service:
         self._check_size(len(places) * output.fewest_bytes(spec), len(places))
         response = pb.GenerateSceneResponse(model=model.served_by())
         size = response.ByteSize()
-        for seed, place, tile in zip(seeds, places, await self._tiles(model, request, output, seeds, places), strict=True):
-            response.tiles.append(await asyncio.to_thread(answer, tile, spec, output, seed, place))
-            size += response.tiles[-1].ByteSize() + MESSAGE_BYTES
-            self._check_size(size, len(places))
+        made = await self._maker(model, request, output, seeds, places)
+
+        async def answered(index: int) -> pb.SceneTile:
+            return await asyncio.to_thread(answer, await made(index), spec, output, seeds[index], places[index])
+
+        async with aclosing(in_order(answered, len(places))) as tiles:
+            async for tile in tiles:
+                size += tile.ByteSize() + MESSAGE_BYTES
+                self._check_size(size, len(places))
+                response.tiles.append(tile)
         return response
 
     async def ExtendScene(self, request: pb.ExtendSceneRequest) -> pb.ExtendSceneResponse:
@@ -116,45 +123,41 @@ class Service:
         conditions = check_conditions(request.conditions, spec)
         places = await self._stream_places(request, spec, output.space)
 
-        async def made(place: Offset) -> pb.SceneTile:
-            tile = await self._worlds.tile(model, request.seed, conditions, *place)
-            return await asyncio.to_thread(answer, tile, spec, output, request.seed, place)
+        async def made(index: int) -> pb.SceneTile:
+            tile = await self._worlds.tile(model, request.seed, conditions, *places[index])
+            return await asyncio.to_thread(answer, tile, spec, output, request.seed, places[index])
 
-        ahead = deque(asyncio.ensure_future(made(place)) for place in places[:TILES_AHEAD])
-        try:
-            for index in range(len(places)):
-                tile = await ahead.popleft()
-                if index + TILES_AHEAD < len(places):
-                    ahead.append(asyncio.ensure_future(made(places[index + TILES_AHEAD])))
+        index = 0
+        async with aclosing(in_order(made, len(places))) as tiles:
+            async for tile in tiles:
                 served = model.served_by()
                 yield pb.StreamScenesResponse(model=served, index=index, tile_count=len(places), tile=tile)
-        finally:
-            for task in ahead:
-                task.cancel()
-            await asyncio.gather(*ahead, return_exceptions=True)
+                index += 1
 
     def _check(self, selector: Any, output: pb.SceneOutput) -> tuple[ServedModel, Spec, Output]:
         model = self._registry.find(selector, "scene", "model")
         return model, model.spec, check_output(output, model.spec)
 
-    async def _tiles(
+    async def _maker(
         self, model: ServedModel, request: pb.GenerateSceneRequest, output: Output, seeds: list[int], places: list[Offset]
-    ) -> list[Tile]:
-        """Return the tiles of a request: decoded from its codes, drawn under its paint, or out of their worlds."""
+    ) -> Callable[[int], Awaitable[Tile]]:
+        """Return what makes a request's tiles: decoded from its codes, drawn under its paint, or out of their worlds."""
         spec: Spec = model.spec
         conditions = check_conditions(request.conditions, spec)
         if request.HasField("codes"):
             if request.HasField("painted_ground"):
                 raise InvalidArgument("is given beside codes, expected one of both", field="painted_ground")
-            return await decode_together(model, check_codes(request.codes, len(places), spec, "codes"), places)
+            decoded = await decode_together(model, check_codes(request.codes, len(places), spec, "codes"), places)
+            return _given(decoded)
         if not request.HasField("painted_ground"):
-            return await _all([self._worlds.tile(model, s, conditions, *at) for s, at in zip(seeds, places, strict=True)])
+            return lambda index: self._worlds.tile(model, seeds[index], conditions, *places[index])
         painted = check_painted(request.painted_ground, len(places), spec, output.space, "painted_ground")
-        tiles = []
-        for seed, place, paint in zip(seeds, places, painted, strict=True):
-            neighbours = await self._worlds.around(model, seed, conditions, *place)
-            tiles.append(await draw_tile(model, seed, place, conditions, neighbours, paint))
-        return tiles
+
+        async def drawn(index: int) -> Tile:
+            neighbours = await self._worlds.around(model, seeds[index], conditions, *places[index])
+            return await draw_tile(model, seeds[index], places[index], conditions, neighbours, painted[index])
+
+        return drawn
 
     async def _stream_places(self, request: pb.StreamScenesRequest, spec: Spec, space: int) -> list[Offset]:
         if bool(request.coordinates) == request.HasField("path"):
@@ -178,14 +181,26 @@ class Service:
             raise ResourceExhausted(message, field="coordinates")
 
 
-async def _all(calls: Sequence[Any]) -> list[Tile]:
-    """Await all calls; the first that fails, or the end of the caller, stops the others."""
-    tasks = [asyncio.ensure_future(call) for call in calls]
+async def in_order(make: Callable[[int], Awaitable[pb.SceneTile]], count: int) -> AsyncGenerator[pb.SceneTile, None]:
+    """Yield what `make` makes of 0 to `count` - 1; a few are made ahead, and leaving the iteration stops the work."""
+    ahead = deque(asyncio.ensure_future(make(index)) for index in range(min(TILES_AHEAD, count)))
     try:
-        return list(await asyncio.gather(*tasks))
+        for index in range(count):
+            tile = await ahead.popleft()
+            if index + TILES_AHEAD < count:
+                ahead.append(asyncio.ensure_future(make(index + TILES_AHEAD)))
+            yield tile
     finally:
-        for task in tasks:
+        for task in ahead:
             task.cancel()
+        await asyncio.gather(*ahead, return_exceptions=True)
+
+
+def _given(tiles: Sequence[Tile]) -> Callable[[int], Awaitable[Tile]]:
+    async def give(index: int) -> Tile:
+        return tiles[index]
+
+    return give
 
 
 def _tiles_to_encode(request: pb.EncodeSceneRequest, spec: Spec, max_tiles: int) -> list[Tile]:

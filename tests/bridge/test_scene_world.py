@@ -201,3 +201,11 @@ def test_a_tile_that_fails_is_made_again(own):
         assert caught.value.code is grpc.StatusCode.INTERNAL
         held.session = session
         assert len(tiles(client, [(1, 1)])) == 1
+
+
+def test_a_call_for_more_tiles_than_the_queue_holds_is_answered(island_folder):
+    with (
+        sidecar_in_thread(island_folder, queue_capacity=8) as sidecar,
+        Client(f"127.0.0.1:{sidecar.port}") as client,
+    ):
+        assert len(tiles(client, [(2 * x, 0) for x in range(60)])) == 60

@@ -147,6 +147,21 @@ def test_neighbours_share_the_vertices_of_their_edges(in_unity: Ran) -> None:
             np.testing.assert_array_equal(points[-1], meshes[x, y + 1][0])
 
 
+def test_neighbours_have_the_same_normals_on_their_edges_and_their_own_inside(in_unity: Ran) -> None:
+    normals = {place: mesh(in_unity, "normals", place) for place in AROUND}
+    for (x, y), vectors in normals.items():
+        if (x + 1, y) in normals:
+            np.testing.assert_array_equal(vectors[:, -1], normals[x + 1, y][:, 0])
+        if (x, y + 1) in normals:
+            np.testing.assert_array_equal(vectors[-1], normals[x, y + 1][0])
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=2), 1, atol=1e-5)
+        heights_of = mesh(in_unity, "mesh", (x, y))[..., 1].astype(np.float64)
+        south, east = np.gradient(heights_of, 2.0)
+        slope = np.stack([-east, np.ones_like(east), -south], axis=2)
+        slope /= np.linalg.norm(slope, axis=2, keepdims=True)
+        assert (vectors * slope).sum(axis=2)[1:-1, 1:-1].min() > 0.8
+
+
 def test_every_triangle_is_wound_clockwise_from_above_and_faces_up(in_unity: Ran) -> None:
     for place in AROUND:
         points = mesh(in_unity, "mesh", place).reshape(-1, 3).astype(np.float64)

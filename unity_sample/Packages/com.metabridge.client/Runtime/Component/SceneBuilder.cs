@@ -16,14 +16,6 @@ namespace Metabridge
     {
         const int TilesPerCall = 4;
 
-        // A tile that stands, with what was made for it alone.
-        struct Standing
-        {
-            internal GameObject Root;
-            internal Mesh Mesh;
-            internal Texture2D Texture;
-        }
-
         [SerializeField] string address = "http://127.0.0.1:50052";
         [SerializeField] string model = "terrain";
         [SerializeField] long seed = 0;
@@ -37,7 +29,7 @@ namespace Metabridge
         [SerializeField] float timeoutSeconds = 30f;
 
         readonly SidecarLink link = new SidecarLink();
-        readonly Dictionary<TilePlace, Standing> built = new Dictionary<TilePlace, Standing>();
+        readonly Dictionary<TilePlace, TerrainPiece> built = new Dictionary<TilePlace, TerrainPiece>();
         readonly Queue<TerrainTile> arrived = new Queue<TerrainTile>();
         Task<TerrainTile[]> call;
 
@@ -91,7 +83,7 @@ namespace Metabridge
         /// <summary>Returns the root of a tile that stands, else null.</summary>
         public GameObject Tile(TilePlace place)
         {
-            return built.TryGetValue(place, out var standing) ? standing.Root : null;
+            return built.TryGetValue(place, out var piece) ? piece.Root : null;
         }
 
         /// <summary>Calls over a transport of the caller's in place of gRPC-Web; the caller disposes of it.</summary>
@@ -106,7 +98,7 @@ namespace Metabridge
         {
             call = null;
             arrived.Clear();
-            foreach (var standing in built.Values) Remove(standing);
+            foreach (var piece in built.Values) piece.Destroy();
             built.Clear();
             TileSide = 0f;
         }
@@ -195,12 +187,13 @@ namespace Metabridge
             var root = new GameObject("Tile " + tile.Place);
             root.transform.SetParent(transform, false);
             root.transform.localPosition = new Vector3(tile.Place.X * tile.Side, 0f, tile.Place.Y * tile.Side);
-            var standing = new Standing { Root = root, Mesh = tile.ToMesh() };
-            root.AddComponent<MeshFilter>().sharedMesh = standing.Mesh;
-            standing.Texture = Dress(root.AddComponent<MeshRenderer>(), tile);
-            if (hasColliders) root.AddComponent<MeshCollider>().sharedMesh = standing.Mesh;
+            var piece = new TerrainPiece(tile, root);
+            root.AddComponent<MeshFilter>().sharedMesh = piece.Mesh;
+            piece.Texture = Dress(root.AddComponent<MeshRenderer>(), tile);
+            if (hasColliders) root.AddComponent<MeshCollider>().sharedMesh = piece.Mesh;
             foreach (var thing in tile.Objects) Place(thing, root.transform);
-            built.Add(tile.Place, standing);
+            built.Add(tile.Place, piece);
+            TerrainPiece.Join(tile.Place, built);
             Built?.Invoke(tile, root);
         }
 
@@ -244,16 +237,9 @@ namespace Metabridge
             if (far == null) return;
             foreach (var place in far)
             {
-                Remove(built[place]);
+                built[place].Destroy();
                 built.Remove(place);
             }
-        }
-
-        static void Remove(Standing standing)
-        {
-            Destroy(standing.Mesh);
-            if (standing.Texture != null) Destroy(standing.Texture);
-            if (standing.Root != null) Destroy(standing.Root);
         }
     }
 }
