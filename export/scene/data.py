@@ -78,23 +78,8 @@ def load(
 def _load_built_in(sources: Sources, seed: int, split: Split, cache: Path) -> Dataset:
     versions = {name: version(name) for name in PACKAGES}
     facts = {"seed": seed, "cells": generated.CELLS, "rules": GENERATOR, "trees": forests.TREES} | versions
-    folder = cache / world_cache.key_of(f"worlds-seed{seed}", facts)
-    worlds: dict[str, list[World]] = {}
-    for kind, count in (("composite", sources.composites), ("landscape", sources.landscapes)):
-        wanted = count if split == "train" else -(-count // HELD_OUT_PART)
-        worlds[kind] = [
-            world_cache.cached(
-                folder / split / f"{kind}-{number:05d}.npz",
-                partial(generated.generate, kind, split, seed, number, generated.CELLS),
-            )
-            for number in tqdm(range(wanted), desc=f"{split} {kind}s", unit="world", disable=not wanted)
-        ]
-    if sources.real:
-        worlds["real"] = [
-            world_cache.cached(folder / split / survey.file_name(name), partial(real_elevation.generate, name, split, seed))
-            for name, survey in real_elevation.SURVEYS.items()
-            if split == "train" or survey.held_out
-        ]
+    folder = cache / world_cache.key_of(f"worlds-seed{seed}", facts) / split
+    worlds = _generate(sources, seed, split, folder)
     everything = [world for kind in worlds.values() for world in kind]
     if not everything:
         raise ValueError("no worlds were asked for: give composites, landscapes or real elevation")
@@ -113,6 +98,27 @@ def _load_built_in(sources: Sources, seed: int, split: Split, cache: Path) -> Da
         **measured(everything),
     )
     return Dataset(everything, sheet, [])
+
+
+def _generate(sources: Sources, seed: int, split: Split, folder: Path) -> dict[str, list[World]]:
+    """The worlds of each kind, made where the folder does not have them yet."""
+    worlds: dict[str, list[World]] = {}
+    for kind, count in (("composite", sources.composites), ("landscape", sources.landscapes)):
+        wanted = count if split == "train" else -(-count // HELD_OUT_PART)
+        worlds[kind] = [
+            world_cache.cached(
+                folder / f"{kind}-{number:05d}.npz",
+                partial(generated.generate, kind, split, seed, number, generated.CELLS),
+            )
+            for number in tqdm(range(wanted), desc=f"{split} {kind}s", unit="world", disable=not wanted)
+        ]
+    if sources.real:
+        worlds["real"] = [
+            world_cache.cached(folder / survey.file_name(name), partial(real_elevation.generate, name, split, seed))
+            for name, survey in real_elevation.SURVEYS.items()
+            if split == "train" or survey.held_out
+        ]
+    return worlds
 
 
 def _load_folder(path: Path, licence: str, split: Split, minimum: int, reading: Reading) -> Dataset:

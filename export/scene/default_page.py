@@ -44,34 +44,48 @@ def _facts(trained: Trained, size: int) -> str:
 
 
 def _measured(metrics: dict[str, Any]) -> str:
-    count, redrawn = metrics["count"], metrics["reconstruction"]
-    lines = [
-        "## Measured",
-        f"On {count:,} held-out tiles.",
-        _table(
-            ["height error, mean", "height error, root mean square"],
-            [f"{redrawn['height_mae_m']:.2f} m", f"{redrawn['height_rmse_m']:.2f} m"],
-        ),
-    ]
-    lines.append(f"{redrawn['codes_used']:.0%} of the codes are used; their perplexity is {redrawn['perplexity']:.0f}.")
-    for part in ("ground", "objects"):
-        classes = {name: value for name, value in redrawn[part].items() if isinstance(value, dict)}
-        lines.append(f"{part.capitalize()}: {redrawn[part]['accuracy']:.1%} of the cells are right. By class, recall / IoU:")
-        lines.append(_table(list(classes), [f"{value['recall']:.2f} / {value['iou']:.2f}" for value in classes.values()]))
-    lines.append(f"FD-VGG of the hillshade, {count:,} tiles against {count:,} held-out ones:")
-    lines.append(_table([key.replace("_", " ") for key in metrics["fd_vgg"]], [f"{v:.4g}" for v in metrics["fd_vgg"].values()]))
+    parts = ["## Measured", f"On {metrics['count']:,} held-out tiles.", *_reconstruction(metrics["reconstruction"])]
+    parts.append(f"FD-VGG of the hillshade, {metrics['count']:,} tiles against {metrics['count']:,} held-out ones:")
+    parts.append(_table(metrics["fd_vgg"], "{:.4g}"))
     if "seams" in metrics:
-        found = metrics["seams"]["generated"]
-        lines.append("Across borders over inside tiles, 1 being no seam:")
-        lines.append(
-            _table(
-                ["height step", "bend", "class mismatch"],
-                [f"{found[f'{name}_ratio']:.2f}" for name in ("step", "bend", "mismatch")],
-            )
+        ratios = {part: _ratios(found) for part, found in metrics["seams"].items()}
+        parts.append(
+            "Across borders over inside tiles, 1 being no seam; the data's are those of the same lines in held-out worlds:"
         )
-    return "\n\n".join(lines)
+        parts += [f"{part}:\n\n{_table(values, '{:.2f}')}" for part, values in ratios.items()]
+    parts.append("How far histograms are from the held-out tiles', 0 being equal, 1 disjoint:")
+    apart = metrics["histograms_apart"]
+    parts.append(_table({f"{part}, {name}": v for part, found in apart.items() for name, v in found.items()}, "{:.3f}"))
+    parts.append(
+        f"Drawing codes with PyTorch, {metrics['steps']} steps a tile, tiles a second (ratio: masked over autoregressive):"
+    )
+    parts.append(_table(metrics["tiles_per_second"], "{:.2f}"))
+    return "\n\n".join(parts)
 
 
-def _table(names: Sequence[str], values: Sequence[str]) -> str:
-    rows = [f"| {name} | {value} |" for name, value in zip(names, values, strict=True)]
+def _reconstruction(found: dict[str, Any]) -> list[str]:
+    heights = {
+        "height error, mean, m": found["height_mae_m"],
+        "height error, root mean square, m": found["height_rmse_m"],
+        "height error, 95th percentile, m": found["height_p95_m"],
+        "deviation of heights within a tile, m": found["relief_m"],
+    }
+    parts = [_table(heights, "{:.2f}")]
+    parts.append(f"{found['codes_used']:.0%} of the codes are used; their perplexity is {found['perplexity']:.0f}.")
+    for part in ("ground", "objects"):
+        classes = {name: value for name, value in found[part].items() if isinstance(value, dict)}
+        parts.append(
+            f"{part.capitalize()}: {found[part]['accuracy']:.1%} of the cells are right. By class, share found and IoU:"
+        )
+        rows = [f"| {name} | {value['recall']:.2f} | {value['iou']:.2f} |" for name, value in classes.items()]
+        parts.append("\n".join(["| | found | IoU |", "| --- | ---: | ---: |", *rows]))
+    return parts
+
+
+def _ratios(found: dict[str, float]) -> dict[str, float]:
+    return {name: found[f"{name}_ratio"] for name in ("step", "bend", "mismatch")}
+
+
+def _table(values: dict[str, float], form: str) -> str:
+    rows = [f"| {name.replace('_', ' ')} | {form.format(value)} |" for name, value in values.items()]
     return "\n".join(["| | |", "| --- | ---: |", *rows])

@@ -60,15 +60,8 @@ def draw_codes(
         part = slice(start, start + BATCH)
         asked = Conditions(*(value[part] for value in conditions))
         if isinstance(prior, MaskedPrior):
-            drawing = MaskedDrawing(
-                tokens[part],
-                prior.config.margin,
-                prior.codes,
-                seeds=seeds[part],
-                places=places[part],
-                steps=steps,
-                choice_temperature=choice_temperature,
-            )
+            loop = {"seeds": seeds[part], "places": places[part], "steps": steps, "choice_temperature": choice_temperature}
+            drawing = MaskedDrawing(tokens[part], prior.config.margin, prior.codes, **loop)
             while not drawing.finished:
                 drawing.advance(prior(torch.from_numpy(drawing.tokens), *asked).numpy())
             parts.append(drawing.codes)
