@@ -187,6 +187,8 @@ def test_a_ray_from_above_hits_the_ground_where_the_mesh_has_it(in_unity: Ran) -
         ("first", "9 tiles of 32 m Connected"),
         ("objects", "all stand"),
         ("object error", "none"),
+        ("terrain edges", "equal"),
+        ("terrain hit", "on the ground"),
         ("unknown model", 'Failed 0 NotFound: model.name: there is no model "nobody"'),
     ],
 )

@@ -44,7 +44,8 @@ namespace Metabridge.Headless
             while (builder.Tile(new TilePlace(6, 1)) == null || builder.TileCount < 9) yield return null;
             bool isGone = builder.Tile(new TilePlace(0, 0)) == null;
             report("moved", builder.TileCount + " tiles, the first one is " + (isGone ? "gone" : "there"));
-            yield return Terrain();
+            yield return TerrainOf();
+            yield return Land(builder);
             builder.Model = "nobody";
             while (builder.LastError == null) yield return null;
             report("unknown model", builder.Status + " " + builder.TileCount + " " + builder.LastError.Message);
@@ -102,7 +103,7 @@ namespace Metabridge.Headless
         }
 
         // A terrain takes 33 heights a side at the least, more than this model makes: they are resampled.
-        IEnumerator Terrain()
+        IEnumerator TerrainOf()
         {
             using (var transport = new UnityWebRequestTransport(scenario.web))
             {
@@ -112,6 +113,28 @@ namespace Metabridge.Headless
                 report("terrain data", Compare(call.Result[0]));
                 report("terrain data of another size", Refusal(answers[new TilePlace(0, 0).ToString()]));
             }
+        }
+
+        // The same world as terrains: edges, neighbours, and a ray on the ground.
+        IEnumerator Land(SceneBuilder builder)
+        {
+            builder.Prefabs = new GameObject[0];
+            builder.Vertices = 33;
+            builder.Lowest = -10f;
+            builder.Highest = 40f;
+            builder.Surface = SceneSurface.Terrain;
+            builder.Viewer.position = Vector3.zero;
+            while (builder.TileCount < 9) yield return null;
+            var left = builder.Tile(new TilePlace(0, 0)).GetComponentInChildren<Terrain>().terrainData;
+            var right = builder.Tile(new TilePlace(1, 0)).GetComponentInChildren<Terrain>().terrainData;
+            bool fits = true;
+            for (int row = 0; row < 33; row++) fits &= left.GetHeight(32, row) == right.GetHeight(0, row);
+            report("terrain edges", fits ? "equal" : "different");
+            RaycastHit hit;
+            float x = 3f * builder.TileSide / 32f, z = 5f * builder.TileSide / 32f;
+            bool isHit = Physics.Raycast(new Vector3(x, 1000f, z), Vector3.down, out hit);
+            bool isGround = isHit && Mathf.Abs(hit.point.y - (left.GetHeight(3, 5) - 10f)) < 0.05f;
+            report("terrain hit", isGround ? "on the ground" : isHit ? hit.point.ToString() : "nothing");
         }
 
         static string Compare(TerrainTile tile)

@@ -22,6 +22,10 @@ namespace Metabridge
         [SerializeField] string biome = "";
         [SerializeField] Transform viewer;
         [SerializeField, Range(0, 16)] int viewTiles = 1;
+        [SerializeField] SceneSurface surface = SceneSurface.Mesh;
+        [SerializeField] int vertices = 0;
+        [SerializeField] float lowest = -64f;
+        [SerializeField] float highest = 192f;
         [SerializeField] Material material;
         [SerializeField] Color32[] groundColours = new Color32[0];
         [SerializeField] GameObject[] prefabs = new GameObject[0];
@@ -60,7 +64,19 @@ namespace Metabridge
         /// <summary>How many tiles are built to each side of the one that the viewer is over.</summary>
         public int ViewTiles { get => viewTiles; set => viewTiles = Mathf.Max(0, value); }
 
-        /// <summary>Material of the ground; null is a new one of the standard shader where there is one.</summary>
+        /// <summary>What the ground becomes.</summary>
+        public SceneSurface Surface { get => surface; set { surface = value; Clear(); } }
+
+        /// <summary>Heights along a tile's side; 0 is the model's own number. A terrain takes 2^n + 1, 33 at the least.</summary>
+        public int Vertices { get => vertices; set { vertices = value; Clear(); } }
+
+        /// <summary>The lowest height of a terrain in metres; what lies below is raised to it.</summary>
+        public float Lowest { get => lowest; set { lowest = value; Clear(); } }
+
+        /// <summary>The highest height of a terrain in metres; what lies above is cut off.</summary>
+        public float Highest { get => highest; set { highest = value; Clear(); } }
+
+        /// <summary>Material of a mesh; null is a new one of the standard shader where there is one.</summary>
         public Material Material { get => material; set => material = value; }
 
         /// <summary>Colours by ground class, drawn as a texture; empty leaves the material as it is.</summary>
@@ -142,7 +158,7 @@ namespace Metabridge
         {
             var missing = Missing(middle);
             if (missing.Count == 0) return;
-            var settings = new SceneSettings { Model = model, Biome = biome, ReturnsObjects = prefabs.Length > 0 };
+            var settings = new SceneSettings { Model = model, Biome = biome, Vertices = vertices, ReturnsObjects = prefabs.Length > 0 };
             var options = new CallOptions(TimeSpan.FromSeconds(timeoutSeconds));
             call = new SceneClient(link.Transport(address)).GenerateAsync(unchecked((ulong)seed), missing, settings, options);
         }
@@ -187,14 +203,31 @@ namespace Metabridge
             var root = new GameObject("Tile " + tile.Place);
             root.transform.SetParent(transform, false);
             root.transform.localPosition = new Vector3(tile.Place.X * tile.Side, 0f, tile.Place.Y * tile.Side);
-            var piece = new TerrainPiece(tile, root);
-            root.AddComponent<MeshFilter>().sharedMesh = piece.Mesh;
-            piece.Texture = Dress(root.AddComponent<MeshRenderer>(), tile);
-            if (hasColliders) root.AddComponent<MeshCollider>().sharedMesh = piece.Mesh;
+            var piece = surface == SceneSurface.Mesh ? MeshPiece(tile, root) : LandPiece(tile, root);
             foreach (var thing in tile.Objects) Place(thing, root.transform);
             built.Add(tile.Place, piece);
             TerrainPiece.Join(tile.Place, built);
             Built?.Invoke(tile, root);
+        }
+
+        TerrainPiece MeshPiece(TerrainTile tile, GameObject root)
+        {
+            var piece = new TerrainPiece(tile, root);
+            root.AddComponent<MeshFilter>().sharedMesh = piece.Mesh;
+            piece.Texture = Dress(root.AddComponent<MeshRenderer>(), tile);
+            if (hasColliders) root.AddComponent<MeshCollider>().sharedMesh = piece.Mesh;
+            return piece;
+        }
+
+        TerrainPiece LandPiece(TerrainTile tile, GameObject root)
+        {
+            var data = new TerrainData();
+            tile.CopyTo(data, lowest, highest);
+            var ground = Terrain.CreateTerrainGameObject(data);
+            ground.transform.SetParent(root.transform, false);
+            ground.transform.localPosition = new Vector3(0f, lowest, 0f);
+            ground.GetComponent<TerrainCollider>().enabled = hasColliders;
+            return new TerrainPiece(root, ground.GetComponent<Terrain>());
         }
 
         // Returns the texture that was made for the tile, or null.

@@ -15,7 +15,11 @@ namespace Metabridge
 
         internal GameObject Root { get; }
 
+        /// <summary>The mesh of the ground; null for a terrain.</summary>
         internal Mesh Mesh { get; }
+
+        /// <summary>The terrain of the ground; null for a mesh.</summary>
+        internal Terrain Terrain { get; }
 
         internal Texture2D Texture { get; set; }
 
@@ -28,18 +32,38 @@ namespace Metabridge
             shown = Mesh.normals;
         }
 
+        internal TerrainPiece(GameObject root, Terrain terrain)
+        {
+            Root = root;
+            Terrain = terrain;
+            own = shown = new Vector3[0];
+        }
+
         /// <summary>Destroys the game object and what it shows.</summary>
         internal void Destroy()
         {
-            Object.Destroy(Mesh);
+            if (Mesh != null) Object.Destroy(Mesh);
+            if (Terrain != null) Object.Destroy(Terrain.terrainData);
             if (Texture != null) Object.Destroy(Texture);
             if (Root != null) Object.Destroy(Root);
         }
 
-        /// <summary>Lets the piece at a place and those around it agree on the normals of the vertices that they share.</summary>
+        /// <summary>
+        /// Lets the piece at a place and those around it agree on the normals of the vertices that they share, or, where they are
+        /// terrains, on the level of detail of their edges.
+        /// </summary>
         internal static void Join(TilePlace place, Dictionary<TilePlace, TerrainPiece> pieces)
         {
             var piece = pieces[place];
+            if (piece.Terrain != null)
+            {
+                Connect(place, pieces);
+                Connect(new TilePlace(place.X - 1, place.Y), pieces);
+                Connect(new TilePlace(place.X + 1, place.Y), pieces);
+                Connect(new TilePlace(place.X, place.Y - 1), pieces);
+                Connect(new TilePlace(place.X, place.Y + 1), pieces);
+                return;
+            }
             int last = piece.count - 1;
             for (int i = 0; i <= last; i++)
             {
@@ -52,9 +76,24 @@ namespace Metabridge
             {
                 for (int x = -1; x <= 1; x++)
                 {
-                    if (pieces.TryGetValue(new TilePlace(place.X + x, place.Y + y), out var near)) near.Mesh.normals = near.shown;
+                    if (!pieces.TryGetValue(new TilePlace(place.X + x, place.Y + y), out var near)) continue;
+                    if (near.Mesh != null) near.Mesh.normals = near.shown;
                 }
             }
+        }
+
+        static void Connect(TilePlace place, Dictionary<TilePlace, TerrainPiece> pieces)
+        {
+            var terrain = At(place.X, place.Y, pieces);
+            if (terrain == null) return;
+            var left = At(place.X - 1, place.Y, pieces);
+            var right = At(place.X + 1, place.Y, pieces);
+            terrain.SetNeighbors(left, At(place.X, place.Y + 1, pieces), right, At(place.X, place.Y - 1, pieces));
+        }
+
+        static Terrain At(int x, int y, Dictionary<TilePlace, TerrainPiece> pieces)
+        {
+            return pieces.TryGetValue(new TilePlace(x, y), out var piece) ? piece.Terrain : null;
         }
 
         void Join(TilePlace place, int row, int column, Dictionary<TilePlace, TerrainPiece> pieces)
