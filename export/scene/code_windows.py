@@ -38,8 +38,11 @@ class CodeWindows:
 
 
 def cached(folder: Path, model: VQVAE, worlds: list[World], count: int, margin: int, seed: int) -> CodeWindows:
-    """`encode_windows` from `<folder>/<hash of the model and of what is asked>.npz`, which it writes when missing."""
-    digest = hashlib.sha256(f"{count} {margin} {seed} {[(world.name, world.cells) for world in worlds]}".encode())
+    """`encode_windows` from `<folder>/<hash of model, worlds and what is asked>.npz`, which it writes when missing."""
+    digest = hashlib.sha256(f"{count} {margin} {seed}".encode())
+    for world in worlds:
+        for part in (world.height, world.ground, world.objects):
+            digest.update(np.ascontiguousarray(part))
     digest.update(fingerprint(model).encode())
     path = folder / f"{digest.hexdigest()[:32]}.npz"
     if not path.is_file():

@@ -16,10 +16,12 @@ from bridge.model_card import read_card
 from bridge.scene_card import Spec
 from bridge.scene_decoding import MaskedDrawing
 from export import checkpoint
+from export.onnx_model import export_graph
+from export.parity import check_parity
 from export.scene import sample
 from export.scene.reconstruction import decode, encode
 from export.scene.tiles import TileSource
-from export.scene.to_onnx import EncoderTies, encoder_graph, export_scene
+from export.scene.to_onnx import EncoderTies, decoder_graph, encoder_graph, export_scene
 from export.scene.trained import Trained, load_default, open_trained, open_vqvae, write_default
 from export.scene.vqvae import VQVAE
 
@@ -88,12 +90,10 @@ def test_other_shapes_pass_the_gate_too(tmp_path: Path, changes: dict[str, objec
     vqvae = VQVAE(dataclasses.replace(SMALL, **changes), scale=5.0).eval()
     if vqvae.config.quantiser == "vq":
         vqvae.quantiser.codebook.normal_()
-    from export.onnx_model import export_graph
-    from export.parity import check_parity
-
-    graph = encoder_graph(vqvae)
-    export_graph(graph, tmp_path / "encoder.onnx", {})
-    assert check_parity(graph, tmp_path / "encoder.onnx", seed=1).error <= 1e-4
+    for graph in (encoder_graph(vqvae), decoder_graph(vqvae)):
+        path = tmp_path / f"{graph.name}.onnx"
+        export_graph(graph, path, {})
+        assert check_parity(graph, path, seed=1).error <= 1e-4
 
 
 def test_two_codes_that_are_as_near_are_a_tie() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from export.scene import data, loop
 from export.scene import train as training
 from export.scene.config import TrainConfig
 from export.scene.train import KIND, train
+from export.scene.vqvae_trainer import VQVAETrainer
 
 SMALL_PICTURES = dataclasses.replace(SMALL, mode="image", image_size=32)
 
@@ -65,6 +67,19 @@ def test_a_run_leaves_a_checkpoint_curves_a_sheet_and_its_configuration(tmp_path
         assert sheet.width == 8 * 64 * 2
     metrics = checkpoint.load(path, KIND)["metrics"]
     assert {"held-out/height_mae_m", "held-out/ground_accuracy", "held-out/perplexity", "codes/used"} <= metrics.keys()
+
+
+@pytest.mark.usefixtures("waves")
+def test_a_signal_ends_the_run_after_the_step_in_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = VQVAETrainer.train_step
+
+    def interrupted(self: VQVAETrainer) -> None:
+        step(self)
+        if self.step == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(VQVAETrainer, "train_step", interrupted)
+    assert checkpoint.load(train(config(tmp_path, ktiles=1.0)), KIND)["step"] == 3
 
 
 @pytest.mark.usefixtures("waves")
