@@ -61,11 +61,12 @@ def check_place(coordinate: pb.TileCoordinate, space: int, field: str) -> Offset
 
 def check_places(request: pb.GenerateSceneRequest, space: int, max_tiles: int) -> tuple[list[int], list[Offset]]:
     """Return the seed and the place of each tile that is asked for."""
-    seeds, coordinates = list(request.seeds), request.coordinates
-    if not seeds:
+    coordinates = request.coordinates
+    if not request.seeds:
         raise InvalidArgument("is empty, expected one seed a tile, or one for all coordinates", field="seeds")
-    for field, count in (("seeds", len(seeds)), ("coordinates", len(coordinates))):
+    for field, count in (("seeds", len(request.seeds)), ("coordinates", len(coordinates))):
         check_count(count, max_tiles, field)
+    seeds = list(request.seeds)
     if coordinates and len(seeds) not in (1, len(coordinates)):
         message = f"{len(seeds)} seeds for {len(coordinates)} coordinates, expected 1 or as many"
         raise InvalidArgument(message, field="seeds")

@@ -151,7 +151,8 @@ class Service:
             return _given(decoded)
         if not request.HasField("painted_ground"):
             return lambda index: self._worlds.tile(model, seeds[index], conditions, *places[index])
-        painted = check_painted(request.painted_ground, len(places), spec, output.space, "painted_ground")
+        paint = (request.painted_ground, len(places), spec, output.space, "painted_ground")
+        painted = await asyncio.to_thread(check_painted, *paint)
 
         async def drawn(index: int) -> Tile:
             neighbours = await self._worlds.around(model, seeds[index], conditions, *places[index])
