@@ -129,10 +129,10 @@ EXTEND = {
         "shape is [65, 65], expected [17, 17]",
     ),
     "codes of another size": ([neighbour(codes=grid(3, np.uint16, 16))], "neighbours[0].codes.shape", "expected [4, 4]"),
-    "an edge that its codes do not give": (
+    "heights that its codes do not give": (
         [claimed(height=38.0)],
         "neighbours[0].heights",
-        "m from its codes' along the shared edge, expected at most 12.5",
+        "m from its codes' on average, expected at most 25",
     ),
     "a corner that another one has not": (
         [claimed(-1, 0, 1.0), claimed(0, -1, 1.5)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scene_cases import hills
 from tiny_scene import SCENE_SPEC
@@ -51,6 +51,7 @@ def outside(offset, tile):
 
 
 @BUSY
+@example({(-1, 0), (0, -1)}, 116051, UNREAL, False)  # a neighbour that took over edges far from its own
 @given(st.sets(st.sampled_from(AROUND), min_size=1), st.integers(0, 2**64 - 1), SPACES, st.booleans())
 def test_a_tile_fits_any_of_its_neighbours(island, offsets, seed, space, named):
     tiles = around(island, seed, (4, -3), space)
