@@ -15,6 +15,8 @@ from bridge.registry import ServedModel
 from bridge.scene_request import Conditions
 from bridge.scene_tile import AROUND, Neighbours, Offset, Tile
 
+AT_ONCE = 2
+"""Neighbours of a tile that are made at once: more would only wait for each other in the queues."""
 Key = tuple[str, int, int, Conditions, int, int]
 Make = Callable[[ServedModel, int, Offset, Conditions, Neighbours], Awaitable[Tile]]
 
@@ -65,10 +67,14 @@ class Worlds:
                 making.task.cancel()
 
     async def around(self, model: ServedModel, seed: int, conditions: Conditions, x: int, y: int) -> Neighbours:
-        """Return the tiles that the one at a place depends on, by their offsets."""
+        """Return the tiles that the one at a place depends on, by their offsets; a few are made at once."""
         offsets = dependencies(x, y)
-        tiles = await asyncio.gather(*(self.tile(model, seed, conditions, x + dx, y + dy) for dx, dy in offsets))
-        return dict(zip(offsets, tiles, strict=True))
+        found: dict[Offset, Tile] = {}
+        for start in range(0, len(offsets), AT_ONCE):
+            part = offsets[start : start + AT_ONCE]
+            tiles = await asyncio.gather(*(self.tile(model, seed, conditions, x + dx, y + dy) for dx, dy in part))
+            found.update(zip(part, tiles, strict=True))
+        return found
 
     async def _make(self, key: Key, model: ServedModel) -> Tile:
         _, _, seed, conditions, x, y = key

@@ -209,3 +209,4 @@ def test_a_call_for_more_tiles_than_the_queue_holds_is_answered(island_folder):
         Client(f"127.0.0.1:{sidecar.port}") as client,
     ):
         assert len(tiles(client, [(2 * x, 0) for x in range(60)])) == 60
+        assert len(tiles(client, [(9, 9)])) == 1
