@@ -61,9 +61,9 @@ class TrainConfig:
     """Weight of the Huber loss of heights."""
     slope_weight: float = 0.5
     """Weight of the Huber loss of slopes."""
-    ground_weight: float = 1.0
+    ground_weight: float = 3.0
     """Weight of the cross-entropy of ground classes."""
-    objects_weight: float = 1.0
+    objects_weight: float = 2.0
     """Weight of the cross-entropy of object classes."""
     log_every: int = 50
     """Steps between two points of the curves."""
