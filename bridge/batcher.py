@@ -67,25 +67,26 @@ class Batcher:
         self._worker: asyncio.Task[None] | None = None
         self.batch_sizes: deque[int] = deque(maxlen=1024)
 
-    async def run(self, feeds: Mapping[str, Array], *, alone: bool = False) -> Arrays:
+    async def run(self, feeds: Mapping[str, Array], *, alone: bool = False, begun: bool = False) -> Arrays:
         """Run arrays [rows, ...] (rows at least 1, equal for all) and return the outputs [rows, ...].
 
         `alone` keeps the rows of other requests out of the run: equal feeds give equal bytes. Raises
-        `ResourceExhausted` with a retry delay when the queue is full.
+        `ResourceExhausted` with a retry delay when the queue is full, unless the run goes on with work that has `begun`: what
+        was let in once is not thrown away half done.
         """
         rows = len(next(iter(feeds.values())))
         limit = self._limits.max_batch
         if rows > limit:
             cuts = range(0, rows, limit)
-            parts = [await self.run({name: a[i : i + limit] for name, a in feeds.items()}, alone=alone) for i in cuts]
+            parts = [await self.run({n: a[i : i + limit] for n, a in feeds.items()}, alone=alone, begun=begun) for i in cuts]
             return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         if self._worker is None and not self._limits.max_wait_s and self._session.inline(rows):
             self.batch_sizes.append(rows)
             return self._session.run(feeds)
-        return await self._enqueue(feeds, rows, alone)
+        return await self._enqueue(feeds, rows, alone, begun)
 
-    async def _enqueue(self, feeds: Mapping[str, Array], rows: int, alone: bool) -> Arrays:
-        if len(self._queue) >= self._limits.capacity:
+    async def _enqueue(self, feeds: Mapping[str, Array], rows: int, alone: bool, begun: bool) -> Arrays:
+        if len(self._queue) >= self._limits.capacity and not begun:
             message = f"{len(self._queue)} requests wait for this model already; try again or raise --queue-capacity"
             raise ResourceExhausted(message, retry_s=RETRY_SECONDS)
         key = tuple((name, array.dtype.str, array.shape[1:]) for name, array in sorted(feeds.items()))

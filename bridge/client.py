@@ -21,10 +21,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bridge import tensors
 from bridge.rpc import DETAILS_KEY
-from bridge.v1 import asset_pb2, avatar_service_pb2, model_service_pb2, npc_service_pb2, tensor_pb2
+from bridge.v1 import asset_pb2, avatar_service_pb2, model_service_pb2, npc_service_pb2, scene_service_pb2, tensor_pb2
 from bridge.v1.avatar_service_pb2_grpc import AvatarServiceStub
 from bridge.v1.model_service_pb2_grpc import ModelServiceStub
 from bridge.v1.npc_service_pb2_grpc import NpcServiceStub
+from bridge.v1.scene_service_pb2_grpc import SceneServiceStub
 
 Array = npt.NDArray[Any]
 
@@ -74,6 +75,7 @@ class Client:
         self._timeout = timeout
         self._models = ModelServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self._avatars = AvatarServiceStub(self.channel)  # type: ignore[no-untyped-call]
+        self._scenes = SceneServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self._npcs = NpcServiceStub(self.channel)  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> Client:
@@ -182,6 +184,107 @@ class Client:
         )
         yield from _whole(self._avatars.MorphAvatar(request))
 
+    def generate_scene(
+        self,
+        model: str,
+        seeds: Sequence[int],
+        coordinates: Sequence[tuple[int, int]] = (),
+        *,
+        codes: npt.NDArray[np.uint16] | None = None,
+        painted_ground: npt.NDArray[np.int8] | None = None,
+        conditions: scene_service_pb2.SceneConditions | None = None,
+        output: scene_service_pb2.SceneOutput | None = None,
+        version: int = 0,
+    ) -> scene_service_pb2.GenerateSceneResponse:
+        """Generate tiles of worlds in one message, or decode codes uint16[N, G, G] to tiles that fit each other."""
+        request = scene_service_pb2.GenerateSceneRequest(
+            model=model_service_pb2.ModelSelector(name=model, version=version),
+            seeds=seeds,
+            coordinates=_coordinates(coordinates),
+            codes=_optional(codes),
+            painted_ground=_optional(painted_ground),
+            conditions=conditions,
+            output=output,
+        )
+        response: scene_service_pb2.GenerateSceneResponse = self._call(self._scenes.GenerateScene, request)
+        return response
+
+    def extend_scene(self, request: scene_service_pb2.ExtendSceneRequest) -> scene_service_pb2.ExtendSceneResponse:
+        """Generate a tile that fits its neighbours."""
+        response: scene_service_pb2.ExtendSceneResponse = self._call(self._scenes.ExtendScene, request)
+        return response
+
+    def edit_scene(
+        self,
+        model: str,
+        tile: scene_service_pb2.SceneTile,
+        mask: npt.NDArray[np.bool_],
+        *,
+        seed: int = 0,
+        painted_ground: npt.NDArray[np.int8] | None = None,
+        conditions: scene_service_pb2.SceneConditions | None = None,
+        output: scene_service_pb2.SceneOutput | None = None,
+        version: int = 0,
+    ) -> scene_service_pb2.EditSceneResponse:
+        """Generate the cells of `mask` bool[T, T] anew; everything else keeps its bits."""
+        request = scene_service_pb2.EditSceneRequest(
+            model=model_service_pb2.ModelSelector(name=model, version=version),
+            tile=tile,
+            mask=tensors.from_array(mask),
+            seed=seed,
+            painted_ground=_optional(painted_ground),
+            conditions=conditions,
+            output=output,
+        )
+        response: scene_service_pb2.EditSceneResponse = self._call(self._scenes.EditScene, request)
+        return response
+
+    def encode_scene(
+        self,
+        model: str,
+        heights: npt.NDArray[np.float32],
+        *,
+        ground: npt.NDArray[np.uint8] | None = None,
+        objects: npt.NDArray[np.uint8] | None = None,
+        space: asset_pb2.CoordinateSpace = asset_pb2.COORDINATE_SPACE_GLTF,
+        version: int = 0,
+    ) -> scene_service_pb2.EncodeSceneResponse:
+        """Encode heights float32[N, V, V] in metres, with ground and object classes uint8[N, T, T] where they are known."""
+        request = scene_service_pb2.EncodeSceneRequest(
+            model=model_service_pb2.ModelSelector(name=model, version=version),
+            heights=scene_service_pb2.Heightmap(values=tensors.from_array(heights)),
+            ground=_optional(ground),
+            objects=_optional(objects),
+            space=space,
+        )
+        response: scene_service_pb2.EncodeSceneResponse = self._call(self._scenes.EncodeScene, request)
+        return response
+
+    def stream_scenes(
+        self,
+        model: str,
+        seed: int,
+        coordinates: Sequence[tuple[int, int]] = (),
+        *,
+        path: scene_service_pb2.CameraPath | None = None,
+        conditions: scene_service_pb2.SceneConditions | None = None,
+        output: scene_service_pb2.SceneOutput | None = None,
+        version: int = 0,
+    ) -> Iterator[scene_service_pb2.StreamScenesResponse]:
+        """Generate tiles one after another, by coordinates or along a camera's path.
+
+        The call has no deadline: closing the iterator ends it.
+        """
+        request = scene_service_pb2.StreamScenesRequest(
+            model=model_service_pb2.ModelSelector(name=model, version=version),
+            seed=seed,
+            coordinates=_coordinates(coordinates),
+            path=path,
+            conditions=conditions,
+            output=output,
+        )
+        yield from _messages(self._scenes.StreamScenes(request))
+
     def choose_actions(self, groups: Sequence[Group], *, session: str = "", tick: int = 0, seed: int = 0) -> list[GroupAnswer]:
         """Choose the actions of all agents of a tick."""
         messages = [_group(group) for group in groups]
@@ -223,6 +326,32 @@ def rgba(image: asset_pb2.Image) -> npt.NDArray[np.uint8]:
     """Return the full size of an RGBA8 image as uint8[height, width, 4], rows as they were sent."""
     count = image.width_px * image.height_px * 4
     return np.frombuffer(image.data, np.uint8, count).reshape(image.height_px, image.width_px, 4)
+
+
+def heights(heightmap: scene_service_pb2.Heightmap) -> npt.NDArray[np.float32]:
+    """Return heights float32[..., V, V] in metres, whatever their format."""
+    values = tensors.to_array(heightmap.values, "heights.values")
+    if values.dtype == np.float32:
+        return values
+    return (heightmap.offset_metres + heightmap.scale_metres * values.astype(np.float64)).astype(np.float32)
+
+
+def _coordinates(places: Sequence[tuple[int, int]]) -> list[scene_service_pb2.TileCoordinate]:
+    return [scene_service_pb2.TileCoordinate(x=x, y=y) for x, y in places]
+
+
+def _optional(array: Array | None) -> tensor_pb2.Tensor | None:
+    return None if array is None else tensors.from_array(array)
+
+
+def _messages(call: Any) -> Iterator[Any]:
+    """Yield the messages of a stream; leaving the iteration ends the call."""
+    try:
+        yield from call
+    except grpc.RpcError as error:
+        raise client_error(error) from error
+    finally:
+        call.cancel()
 
 
 def _rgba8(pixels: npt.NDArray[np.uint8]) -> asset_pb2.Image:

@@ -23,6 +23,10 @@ class Limits:
     """Frames of one morph."""
     max_picture_pixels: int = 1 << 24
     """Pixels of a picture that is to be projected; larger ones are refused before they are decoded."""
+    max_tiles: int = 1_024
+    """Tiles of scenes in one call."""
+    cached_tiles: int = 2_048
+    """Tiles of endless worlds that are kept, about 30 kB each; the least recently used one goes first."""
     max_concurrent_calls: int = 256
     """Calls that run at the same time; one more is answered with RESOURCE_EXHAUSTED."""
     max_sessions: int = 1_024
@@ -48,9 +52,9 @@ class ServeConfig:
     providers: Literal["auto", "cpu", "strict"] = "auto"
     """auto: CUDA if it loads, else the CPU; cpu: the CPU; strict: CUDA, or fail."""
     threads: int = 0
-    """ONNX Runtime's threads a model; 0 leaves it to the family (policies 1, avatars all cores)."""
+    """ONNX Runtime's threads a model; 0 leaves it to the family (policies 1, others all cores)."""
     max_batch: int = 0
-    """Rows in one ONNX Runtime run; 0 leaves it to the family (policies 4096, avatars 16)."""
+    """Rows in one ONNX Runtime run; 0 leaves it to the family (policies 4096, avatars 16, scenes 1)."""
     max_wait_ms: float = 0.0
     """Milliseconds that a request waits for others to share its run; 0 takes only those that are already there."""
     queue_capacity: int = 256

@@ -17,7 +17,7 @@ SCHEMA_VERSION = 1
 CARD_FILE = "card.json"
 MAX_CARD_BYTES = 1 << 20
 MAX_OPSET = 1000
-DTYPES = ("float32", "float16", "float64", "int8", "uint8", "int16", "int32", "int64", "bool")
+DTYPES = ("float32", "float16", "float64", "int8", "uint8", "int16", "uint16", "int32", "int64", "bool")
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 

@@ -38,6 +38,8 @@ class Purpose(IntEnum):
     AVATAR_NOISE = 1
     ACTION_NORMAL = 2
     ACTION_GUMBEL = 3
+    SCENE_CODES = 4
+    SCENE_OBJECTS = 5
 
 
 def philox(counter: Array32, key: Array32) -> Array32:
@@ -90,6 +92,19 @@ def action_gumbels(seed: int, agents: npt.ArrayLike, tick: npt.ArrayLike, width:
     """Return standard Gumbel numbers float32[N, width]: arg-max of logits plus these samples the categorical."""
     uniform = _uniforms(_words([seed], tick, agents, Purpose.ACTION_GUMBEL, width)).reshape(-1, _blocks(width) * 4)
     return (-np.log(-np.log(uniform[:, :width]))).astype(np.float32)
+
+
+def scene_uniforms(
+    seeds: Sequence[int] | npt.NDArray[Any], places: npt.ArrayLike, step: int, width: int
+) -> npt.NDArray[np.float64]:
+    """Return uniforms in (0, 1) float64[N, width] of a step of masked decoding; a row a seed and a place (uint64)."""
+    uniform = _uniforms(_words(seeds, step, places, Purpose.SCENE_CODES, width))
+    return uniform.reshape(len(uniform), -1)[:, :width]
+
+
+def object_uniforms(seed: int, place: int, width: int) -> npt.NDArray[np.float64]:
+    """Return uniforms in (0, 1) float64[width] by which the objects of a tile are placed."""
+    return _uniforms(_words([seed], 0, [place], Purpose.SCENE_OBJECTS, width)).reshape(-1)[:width]
 
 
 def _blocks(width: int) -> int:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import importlib
 import sys
 
-FAMILIES = {"avatar": "StyleGAN2 faces and figures", "npc": "policies for the virtual assistant"}
+FAMILIES = {
+    "avatar": "StyleGAN2 faces and figures",
+    "npc": "policies for the virtual assistant",
+    "scene": "tiles of terrain from a VQ-VAE and a masked prior",
+}
 
 
 def main() -> None:

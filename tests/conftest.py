@@ -16,6 +16,7 @@ from typing import Any
 import hypothesis
 import pytest
 import tiny_models
+import tiny_scene
 
 from bridge.client import Client
 from bridge.config import ServeConfig
@@ -108,4 +109,26 @@ def sidecar(tiny_folder: Path) -> Iterator[LiveSidecar]:
 def client(sidecar: LiveSidecar) -> Iterator[Client]:
     """A client of the session's sidecar."""
     with Client(sidecar.address) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="session")
+def island_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with the tiny scene "island"."""
+    models = tmp_path_factory.mktemp("scenes")
+    tiny_scene.write_scene(models)
+    return models
+
+
+@pytest.fixture(scope="session")
+def island_sidecar(island_folder: Path) -> Iterator[LiveSidecar]:
+    """A sidecar that serves the tiny scene for the whole test run."""
+    with run_sidecar(island_folder) as live:
+        yield live
+
+
+@pytest.fixture
+def island(island_sidecar: LiveSidecar) -> Iterator[Client]:
+    """A client of the tiny scene's sidecar."""
+    with Client(island_sidecar.address) as connected:
         yield connected

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scene_cases
 import tiny_models
+import tiny_scene
 from google.protobuf.message import Message
 from wire import Answer, Wire
 
 from bridge import tensors
 from bridge.services import FAMILIES
-from bridge.v1 import asset_pb2, avatar_service_pb2, npc_service_pb2
+from bridge.v1 import asset_pb2, avatar_service_pb2, npc_service_pb2, scene_service_pb2
 from bridge.v1.model_service_pb2 import ModelSelector
 
 
@@ -31,27 +33,36 @@ class Case:
     selector: str
     """Path of the ModelSelector in a request, and of ServedBy in an answer."""
     rows: str
-    """Path that is at fault when there are no rows or too many."""
+    """Path that is at fault when there are no rows or too many; empty for a call that has no rows."""
     tensors: tuple[str, ...]
-    """Paths of the tensors of a request."""
+    """Paths of the tensors of a request that have rows."""
     numbers: Callable[[Any], np.ndarray]
     """The numbers of an answer that equal requests agree on within 1e-4 of their scale."""
-    stream: bool = False
-    """Whether the answers are a stream of messages with an `avatar` each."""
+    stream: tuple[type[Message], str, str] | None = None
+    """For a stream: the message that its answers are joined to, the field that each has, and the one that they go to."""
+    single: tuple[str, ...] = ()
+    """Paths of the tensors of a request that have no rows."""
+    counted_by: Mapping[str, str] = field(default_factory=dict)
+    """Paths that are at fault when these tensors have a row too many, where it is not their own shape."""
+    first_graph: str = ""
+    """The graph that a call runs first; empty for the first in the card."""
+    runs_alone: bool = False
+    """Whether each row is run by itself, whatever else waits."""
 
     def call(self, wire: Wire, request: Any, timeout_s: float | None = None) -> Answer:
-        """Send a request, a message or bytes; the messages of a stream are joined to one GenerateAvatarsResponse."""
+        """Send a request, a message or bytes; the messages of a stream are joined to one."""
         data = request if isinstance(request, bytes) else request.SerializeToString()
-        answer = wire.call(self.method, data, stream=self.stream, timeout_s=timeout_s)
+        answer = wire.call(self.method, data, stream=bool(self.stream), timeout_s=timeout_s)
         if self.stream and answer.code == "OK":
+            joined, one, many = self.stream
             parts = [self.answer.FromString(message) for message in answer.messages]
-            whole = avatar_service_pb2.GenerateAvatarsResponse(model=parts[0].model, avatars=[part.avatar for part in parts])
+            whole = joined(model=parts[0].model, **{many: [getattr(part, one) for part in parts]})
             answer.messages = [whole.SerializeToString()]
         return answer
 
     def read(self, message: bytes) -> Any:
         """Parse what `call` returned."""
-        return (avatar_service_pb2.GenerateAvatarsResponse if self.stream else self.answer).FromString(message)
+        return (self.stream[0] if self.stream else self.answer).FromString(message)
 
 
 def normals(rows: int, width: int, seed: int) -> np.ndarray:
@@ -137,7 +148,7 @@ def npc_numbers(answer: Any) -> np.ndarray:
     return np.concatenate([array.astype(np.float64) for array in arrays], axis=1)
 
 
-WRITERS = {"avatar": tiny_models.write_portrait, "npc": tiny_models.write_npc}
+WRITERS = {"avatar": tiny_models.write_portrait, "scene": tiny_scene.write_scene, "npc": tiny_models.write_npc}
 
 CASES = {
     "GenerateAvatars": Case(
@@ -148,6 +159,7 @@ CASES = {
         selector="model",
         rows="spec.latents",
         tensors=("spec.latents",),
+        counted_by={"spec.latents": "spec.seeds"},
         numbers=avatar_numbers,
     ),
     "StreamAvatars": Case(
@@ -158,8 +170,9 @@ CASES = {
         selector="model",
         rows="spec.styles",
         tensors=("spec.styles",),
+        counted_by={"spec.styles": "spec.seeds"},
         numbers=avatar_numbers,
-        stream=True,
+        stream=(avatar_service_pb2.GenerateAvatarsResponse, "avatar", "avatars"),
     ),
     "MorphAvatar": Case(
         family="avatar",
@@ -169,8 +182,9 @@ CASES = {
         selector="model",
         rows="spec.latents",
         tensors=("spec.latents",),
+        counted_by={"spec.latents": "spec.seeds"},
         numbers=avatar_numbers,
-        stream=True,
+        stream=(avatar_service_pb2.GenerateAvatarsResponse, "avatar", "avatars"),
     ),
     "ProjectAvatar": Case(
         family="avatar",
@@ -181,6 +195,67 @@ CASES = {
         rows="pixels",
         tensors=(),
         numbers=project_numbers,
+    ),
+    "GenerateScene": Case(
+        family="scene",
+        method="bridge.v1.SceneService/GenerateScene",
+        answer=scene_service_pb2.GenerateSceneResponse,
+        request=scene_cases.generate_request,
+        selector="model",
+        rows="seeds",
+        tensors=("painted_ground",),
+        numbers=scene_cases.numbers,
+        runs_alone=True,
+    ),
+    "ExtendScene": Case(
+        family="scene",
+        method="bridge.v1.SceneService/ExtendScene",
+        answer=scene_service_pb2.ExtendSceneResponse,
+        request=scene_cases.extend_request,
+        selector="model",
+        rows="neighbours",
+        tensors=(),
+        single=("neighbours[0].codes", "neighbours[0].heights.values", "painted_ground"),
+        numbers=scene_cases.tile_numbers,
+        first_graph="decoder",
+        runs_alone=True,
+    ),
+    "EditScene": Case(
+        family="scene",
+        method="bridge.v1.SceneService/EditScene",
+        answer=scene_service_pb2.EditSceneResponse,
+        request=scene_cases.edit_request,
+        selector="model",
+        rows="",
+        tensors=(),
+        single=("tile.heights.values", "tile.ground", "tile.objects", "tile.codes", "mask", "painted_ground"),
+        numbers=scene_cases.tile_numbers,
+        runs_alone=True,
+    ),
+    "EncodeScene": Case(
+        family="scene",
+        method="bridge.v1.SceneService/EncodeScene",
+        answer=scene_service_pb2.EncodeSceneResponse,
+        request=scene_cases.encode_request,
+        selector="model",
+        rows="heights.values",
+        tensors=("heights.values", "ground", "objects"),
+        counted_by={"heights.values": "ground.shape"},
+        numbers=scene_cases.encode_numbers,
+        first_graph="encoder",
+        runs_alone=True,
+    ),
+    "StreamScenes": Case(
+        family="scene",
+        method="bridge.v1.SceneService/StreamScenes",
+        answer=scene_service_pb2.StreamScenesResponse,
+        request=scene_cases.stream_request,
+        selector="model",
+        rows="coordinates",
+        tensors=(),
+        numbers=scene_cases.numbers,
+        stream=(scene_service_pb2.GenerateSceneResponse, "tile", "tiles"),
+        runs_alone=True,
     ),
     "ChooseActions": Case(
         family="npc",

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x62ridge/v1/asset.proto\x12\tbridge.v1\"\x82\x01\n\tImageSpec\x12&\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x16.bridge.v1.ImageFormat\x12(\n\nrow_origin\x18\x02 \x01(\x0e\x32\x14.bridge.v1.RowOrigin\x12\x0f\n\x07size_px\x18\x03 \x01(\r\x12\x12\n\nmip_levels\x18\x04 \x01(\r\"\xa0\x01\n\x05Image\x12&\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x16.bridge.v1.ImageFormat\x12(\n\nrow_origin\x18\x02 \x01(\x0e\x32\x14.bridge.v1.RowOrigin\x12\x10\n\x08width_px\x18\x03 \x01(\r\x12\x11\n\theight_px\x18\x04 \x01(\r\x12\x12\n\nmip_levels\x18\x05 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x06 \x01(\x0c*p\n\x0bImageFormat\x12\x1c\n\x18IMAGE_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12IMAGE_FORMAT_RGBA8\x10\x01\x12\x14\n\x10IMAGE_FORMAT_PNG\x10\x02\x12\x15\n\x11IMAGE_FORMAT_JPEG\x10\x03*\\\n\tRowOrigin\x12\x1a\n\x16ROW_ORIGIN_UNSPECIFIED\x10\x00\x12\x17\n\x13ROW_ORIGIN_TOP_LEFT\x10\x01\x12\x1a\n\x16ROW_ORIGIN_BOTTOM_LEFT\x10\x02\x42\x10\xaa\x02\rMetabridge.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x62ridge/v1/asset.proto\x12\tbridge.v1\"\x82\x01\n\tImageSpec\x12&\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x16.bridge.v1.ImageFormat\x12(\n\nrow_origin\x18\x02 \x01(\x0e\x32\x14.bridge.v1.RowOrigin\x12\x0f\n\x07size_px\x18\x03 \x01(\r\x12\x12\n\nmip_levels\x18\x04 \x01(\r\"\xa0\x01\n\x05Image\x12&\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x16.bridge.v1.ImageFormat\x12(\n\nrow_origin\x18\x02 \x01(\x0e\x32\x14.bridge.v1.RowOrigin\x12\x10\n\x08width_px\x18\x03 \x01(\r\x12\x11\n\theight_px\x18\x04 \x01(\r\x12\x12\n\nmip_levels\x18\x05 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x06 \x01(\x0c*p\n\x0bImageFormat\x12\x1c\n\x18IMAGE_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12IMAGE_FORMAT_RGBA8\x10\x01\x12\x14\n\x10IMAGE_FORMAT_PNG\x10\x02\x12\x15\n\x11IMAGE_FORMAT_JPEG\x10\x03*\\\n\tRowOrigin\x12\x1a\n\x16ROW_ORIGIN_UNSPECIFIED\x10\x00\x12\x17\n\x13ROW_ORIGIN_TOP_LEFT\x10\x01\x12\x1a\n\x16ROW_ORIGIN_BOTTOM_LEFT\x10\x02*\x87\x01\n\x0f\x43oordinateSpace\x12 \n\x1c\x43OORDINATE_SPACE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43OORDINATE_SPACE_GLTF\x10\x01\x12\x1a\n\x16\x43OORDINATE_SPACE_UNITY\x10\x02\x12\x1b\n\x17\x43OORDINATE_SPACE_UNREAL\x10\x03\x42\x10\xaa\x02\rMetabridge.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IMAGEFORMAT']._serialized_end=444
   _globals['_ROWORIGIN']._serialized_start=446
   _globals['_ROWORIGIN']._serialized_end=538
+  _globals['_COORDINATESPACE']._serialized_start=541
+  _globals['_COORDINATESPACE']._serialized_end=676
   _globals['_IMAGESPEC']._serialized_start=37
   _globals['_IMAGESPEC']._serialized_end=167
   _globals['_IMAGE']._serialized_start=170

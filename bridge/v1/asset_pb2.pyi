@@ -17,6 +17,13 @@ class RowOrigin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ROW_ORIGIN_UNSPECIFIED: _ClassVar[RowOrigin]
     ROW_ORIGIN_TOP_LEFT: _ClassVar[RowOrigin]
     ROW_ORIGIN_BOTTOM_LEFT: _ClassVar[RowOrigin]
+
+class CoordinateSpace(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COORDINATE_SPACE_UNSPECIFIED: _ClassVar[CoordinateSpace]
+    COORDINATE_SPACE_GLTF: _ClassVar[CoordinateSpace]
+    COORDINATE_SPACE_UNITY: _ClassVar[CoordinateSpace]
+    COORDINATE_SPACE_UNREAL: _ClassVar[CoordinateSpace]
 IMAGE_FORMAT_UNSPECIFIED: ImageFormat
 IMAGE_FORMAT_RGBA8: ImageFormat
 IMAGE_FORMAT_PNG: ImageFormat
@@ -24,6 +31,10 @@ IMAGE_FORMAT_JPEG: ImageFormat
 ROW_ORIGIN_UNSPECIFIED: RowOrigin
 ROW_ORIGIN_TOP_LEFT: RowOrigin
 ROW_ORIGIN_BOTTOM_LEFT: RowOrigin
+COORDINATE_SPACE_UNSPECIFIED: CoordinateSpace
+COORDINATE_SPACE_GLTF: CoordinateSpace
+COORDINATE_SPACE_UNITY: CoordinateSpace
+COORDINATE_SPACE_UNREAL: CoordinateSpace
 
 class ImageSpec(_message.Message):
     __slots__ = ("format", "row_origin", "size_px", "mip_levels")

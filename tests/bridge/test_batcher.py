@@ -206,6 +206,25 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back():
     assert len(in_loop(test, session, capacity=2)) == 3
 
 
+def test_work_that_has_begun_is_let_into_a_full_queue():
+    session = Doubles()
+
+    async def test(batcher):
+        session.gate.clear()
+        running = asyncio.create_task(batcher.run(feeds(0)))
+        await asyncio.to_thread(session.started.wait, 30)
+        waiting = [asyncio.create_task(batcher.run(feeds(value))) for value in (1, 2)]
+        await turns()
+        going_on = asyncio.create_task(batcher.run(feeds(3), begun=True))
+        await turns()
+        with pytest.raises(ResourceExhausted, match="3 requests wait"):
+            await batcher.run(feeds(4))
+        session.gate.set()
+        return await asyncio.gather(running, *waiting, going_on)
+
+    assert len(in_loop(test, session, capacity=2)) == 4
+
+
 @pytest.mark.parametrize("who", [0, 1, 2])
 def test_a_cancelled_request_leaves_the_queue_and_is_not_run(who):
     session = Doubles()

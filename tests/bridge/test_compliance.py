@@ -6,6 +6,7 @@ goes on, and nothing else is disturbed.
 
 from __future__ import annotations
 
+import math
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,7 +26,8 @@ from bridge.v1 import tensor_pb2
 from bridge.v1.model_service_pb2 import ModelSelector
 
 MILLION = 1_000_000
-WITH_TENSORS = [name for name, case in CASES.items() if case.tensors]
+WITH_TENSORS = [name for name, case in CASES.items() if case.tensors or case.single]
+WITH_ROWS = [name for name, case in CASES.items() if case.rows]
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +154,8 @@ FLAWS = {
     "other type": (lambda t: retype(t, np.float64), "dtype"),
     "negative size": (lambda t: t.shape.__setitem__(1, -t.shape[1]), "shape"),
     "axis too many": (lambda t: t.shape.append(1), "shape"),
-    "axis missing": (lambda t: reshape(t, [t.shape[0] * t.shape[1]]), "shape"),
-    "turned": (lambda t: reshape(t, t.shape[::-1]), "shape"),
+    "axis missing": (lambda t: reshape(t, [t.shape[0] * t.shape[1], *t.shape[2:]]), "shape"),
+    "turned": (lambda t: reshape(t, turned(list(t.shape))), "shape"),
     "thousand axes": (lambda t: t.shape.extend([1] * 1000), "shape"),
     "byte missing": (lambda t: setattr(t, "data", t.data[:-1]), "data"),
     "byte too many": (lambda t: setattr(t, "data", t.data + b"\0"), "data"),
@@ -170,11 +172,16 @@ def reshape(tensor: Any, shape: Any) -> None:
     tensor.shape[:] = list(shape)
 
 
+def turned(shape: list[int]) -> list[int]:
+    """Return the axes in reverse, or all elements in one row where that changes nothing."""
+    return shape[::-1] if shape[::-1] != shape else [1, math.prod(shape)]
+
+
 @pytest.mark.parametrize("case", WITH_TENSORS, indirect=True)
 @pytest.mark.parametrize("flaw", FLAWS)
 def test_a_malformed_tensor_is_refused_by_the_path_of_what_is_wrong(case, refused, flaw) -> None:
     spoil, part = FLAWS[flaw]
-    for path in case.tensors:
+    for path in (*case.tensors, *case.single):
         request = case.request(2, 5)
         spoil(at(request, path))
         refused(request, "INVALID_ARGUMENT", f"{path}.{part}")
@@ -185,13 +192,12 @@ def test_a_tensor_with_a_row_too_many_is_refused(case, refused) -> None:
     for path in case.tensors:
         request = case.request(2, 5)
         at(request, path).CopyFrom(at(case.request(3, 5), path))
-        answer_field = "spec.seeds" if path in ("spec.latents", "spec.styles") else f"{path}.shape"
-        refused(request, "INVALID_ARGUMENT", answer_field)
+        refused(request, "INVALID_ARGUMENT", case.counted_by.get(path, f"{path}.shape"))
 
 
 @pytest.mark.parametrize("case", WITH_TENSORS, indirect=True)
 def test_a_bool_other_than_0_and_1_is_refused(case, refused) -> None:
-    for path in case.tensors:
+    for path in (*case.tensors, *case.single):
         request = case.request(2, 5)
         tensor = at(request, path)
         if tensor.dtype == tensor_pb2.DATA_TYPE_BOOL:
@@ -204,7 +210,7 @@ def test_a_bool_other_than_0_and_1_is_refused(case, refused) -> None:
 def test_numbers_at_the_edge_fail_the_call_or_a_row_but_never_come_back_as_nan(case, wire, value) -> None:
     good = case.request(2, 5).SerializeToString()
     before = case.call(wire, good).message
-    for path in case.tensors:
+    for path in (*case.tensors, *case.single):
         request = case.request(2, 5)
         tensor = at(request, path)
         if tensor.dtype == tensor_pb2.DATA_TYPE_FLOAT32:
@@ -218,6 +224,7 @@ def test_numbers_at_the_edge_fail_the_call_or_a_row_but_never_come_back_as_nan(c
     assert case.call(wire, good).message == before
 
 
+@pytest.mark.parametrize("case", WITH_ROWS, indirect=True)
 def test_no_rows_are_refused(case, refused) -> None:
     request = case.request(0, 5)
     answer_field = case.rows if case.rows != "groups" else "groups[0].agent_ids"
@@ -274,6 +281,7 @@ def test_calls_at_the_same_time_do_not_disturb_each_other(case, wire) -> None:
         same(case, expected, answer)
 
 
+@pytest.mark.parametrize("case", WITH_ROWS, indirect=True)
 def test_a_million_rows_are_refused_with_the_default_limits(case, live) -> None:
     data = case.request(MILLION, 5).SerializeToString()
     with open_wire("grpc", live.address, live.web) as wire:
@@ -288,6 +296,7 @@ def roomy(models: Path):
         yield sidecar
 
 
+@pytest.mark.parametrize("case", WITH_ROWS, indirect=True)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_million_rows_are_refused_by_their_number_where_the_message_fits(case, roomy, protocol) -> None:
     with open_wire(protocol, roomy.address, roomy.web) as wire:

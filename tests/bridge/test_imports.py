@@ -10,7 +10,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FORBIDDEN = {"torch", "export", "onnxscript", "stable_baselines3", "gymnasium"}
-ALLOWED = {"bridge.model_card", "bridge.seeds", "bridge.v1"}
+ALLOWED = {
+    "bridge.model_card",
+    "bridge.seeds",
+    "bridge.scene_card",
+    "bridge.scene_decoding",
+    "bridge.scene_rules",
+    "bridge.scene_seams",
+    "bridge.scene_tile",
+    "bridge.v1",
+}
 BLOCKED = """
 import importlib, pkgutil, sys
 class Blocked:

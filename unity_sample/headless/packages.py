@@ -74,6 +74,14 @@ UNITY_PLAYER = Package(
     "Apache-2.0 by its packager (a Unity 2017.2.0f3 player of Unity Technologies inside)",
     ("package/LICENSE", "package/build/3dball.x86_64", "package/build/3dball_Data/*"),
 )
+GLTF_VALIDATOR = Package(
+    "npm",
+    "gltf-validator",
+    "2.0.0-dev.3.10",
+    "gltf-validator-2.0.0-dev.3.10.tgz",
+    "4e03dbdc3bc0d1342afd5d2d7ae341a7e3474502ccb872b02dbbaddaee0fdec6",
+    "Apache-2.0 (the Khronos Group's validator)",
+)
 
 
 def cache_root() -> Path:

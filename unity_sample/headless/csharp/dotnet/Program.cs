@@ -20,9 +20,10 @@ namespace Metabridge.Headless
             {
                 if (arguments[0] == "offline") await Offline();
                 else if (arguments[0] == "avatars") await Avatars(rest[0], Path.GetDirectoryName(file), rest[1]);
+                else if (arguments[0] == "scenes") await Scenes(rest[0], Path.GetDirectoryName(file));
                 else if (arguments[0] == "cancelled") await Cancelled(rest[0]);
                 else if (arguments[0] == "live") await new LiveCalls(Report, Path.GetDirectoryName(file), rest).Run();
-                else throw new ArgumentException("no part \"" + arguments[0] + "\", there are offline, live, avatars and cancelled");
+                else throw new ArgumentException("no part \"" + arguments[0] + "\", there are offline, live, avatars, scenes and cancelled");
             }
             catch (Exception error)
             {
@@ -46,6 +47,14 @@ namespace Metabridge.Headless
             using (var transport = new HttpClientTransport("http://" + address, new SocketsHttpHandler()))
             {
                 await new AvatarCalls(Report, folder, picture, transport).Run();
+            }
+        }
+
+        static async Task Scenes(string address, string folder)
+        {
+            using (var transport = new HttpClientTransport("http://" + address, new SocketsHttpHandler()))
+            {
+                await new SceneCalls(Report, folder, transport).Run();
             }
         }
 

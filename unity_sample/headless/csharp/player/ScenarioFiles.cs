@@ -22,6 +22,7 @@ namespace Metabridge.Headless
         public bool sample;
         public string picture;
         public bool cancelled;
+        public bool scenes;
         public float timeout_seconds;
         public string output;
 

@@ -61,6 +61,7 @@ namespace Metabridge.Headless
             if (scenario.stream_size > 0) yield return CallDirectly();
             if (!string.IsNullOrEmpty(scenario.picture)) yield return CallAvatars();
             if (scenario.cancelled) yield return Calling(transport => new CancelledMorphs(Report, transport).Run());
+            if (scenario.scenes) yield return CallScenes();
             if (scenario.sample) yield return PlaySample();
             if (scenario.ticks > 0) yield return Walk(source);
             End("");
@@ -78,6 +79,12 @@ namespace Metabridge.Headless
         {
             yield return Calling(transport => new AvatarCalls(Report, scenario.output, scenario.picture, transport).Run());
             yield return new AvatarPlay(scenario, Report).Run();
+        }
+
+        IEnumerator CallScenes()
+        {
+            yield return Calling(transport => new SceneCalls(Report, scenario.output, transport).Run());
+            yield return new ScenePlay(scenario, Report).Run();
         }
 
         IEnumerator Calling(Func<ITransport, Task> calls)

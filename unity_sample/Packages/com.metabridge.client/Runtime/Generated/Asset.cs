@@ -35,11 +35,14 @@ namespace Metabridge.V1 {
             "VF9VTlNQRUNJRklFRBAAEhYKEklNQUdFX0ZPUk1BVF9SR0JBOBABEhQKEElN",
             "QUdFX0ZPUk1BVF9QTkcQAhIVChFJTUFHRV9GT1JNQVRfSlBFRxADKlwKCVJv",
             "d09yaWdpbhIaChZST1dfT1JJR0lOX1VOU1BFQ0lGSUVEEAASFwoTUk9XX09S",
-            "SUdJTl9UT1BfTEVGVBABEhoKFlJPV19PUklHSU5fQk9UVE9NX0xFRlQQAkIQ",
-            "qgINTWV0YWJyaWRnZS5WMWIGcHJvdG8z"));
+            "SUdJTl9UT1BfTEVGVBABEhoKFlJPV19PUklHSU5fQk9UVE9NX0xFRlQQAiqH",
+            "AQoPQ29vcmRpbmF0ZVNwYWNlEiAKHENPT1JESU5BVEVfU1BBQ0VfVU5TUEVD",
+            "SUZJRUQQABIZChVDT09SRElOQVRFX1NQQUNFX0dMVEYQARIaChZDT09SRElO",
+            "QVRFX1NQQUNFX1VOSVRZEAISGwoXQ09PUkRJTkFURV9TUEFDRV9VTlJFQUwQ",
+            "A0IQqgINTWV0YWJyaWRnZS5WMWIGcHJvdG8z"));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { },
-          new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Metabridge.V1.ImageFormat), typeof(global::Metabridge.V1.RowOrigin), }, null, new pbr::GeneratedClrTypeInfo[] {
+          new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Metabridge.V1.ImageFormat), typeof(global::Metabridge.V1.RowOrigin), typeof(global::Metabridge.V1.CoordinateSpace), }, null, new pbr::GeneratedClrTypeInfo[] {
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ImageSpec), global::Metabridge.V1.ImageSpec.Parser, new[]{ "Format", "RowOrigin", "SizePx", "MipLevels" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.Image), global::Metabridge.V1.Image.Parser, new[]{ "Format", "RowOrigin", "WidthPx", "HeightPx", "MipLevels", "Data" }, null, null, null, null)
           }));
@@ -87,6 +90,28 @@ namespace Metabridge.V1 {
     /// The first row is the bottom one, as Unity's and OpenGL's textures want it.
     /// </summary>
     [pbr::OriginalName("ROW_ORIGIN_BOTTOM_LEFT")] BottomLeft = 2,
+  }
+
+  /// <summary>
+  /// The axes of positions, directions and grids. The three spaces are views of one world: forward and up are the same in all of them.
+  /// </summary>
+  public enum CoordinateSpace {
+    /// <summary>
+    /// Not set: glTF.
+    /// </summary>
+    [pbr::OriginalName("COORDINATE_SPACE_UNSPECIFIED")] Unspecified = 0,
+    /// <summary>
+    /// glTF 2.0: right-handed, +Y up, +Z forward (of a map: south), +X east; metres.
+    /// </summary>
+    [pbr::OriginalName("COORDINATE_SPACE_GLTF")] Gltf = 1,
+    /// <summary>
+    /// Unity: left-handed, +Y up, +Z forward, +X right; metres. x is glTF's -x, y and z are glTF's.
+    /// </summary>
+    [pbr::OriginalName("COORDINATE_SPACE_UNITY")] Unity = 2,
+    /// <summary>
+    /// Unreal: left-handed, +Z up, +X forward, +Y right; centimetres. x is glTF's z, y is glTF's -x, z is glTF's y, each times 100.
+    /// </summary>
+    [pbr::OriginalName("COORDINATE_SPACE_UNREAL")] Unreal = 3,
   }
 
   #endregion

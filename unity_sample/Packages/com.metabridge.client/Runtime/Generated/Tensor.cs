@@ -27,13 +27,14 @@ namespace Metabridge.V1 {
             "ChZicmlkZ2UvdjEvdGVuc29yLnByb3RvEglicmlkZ2UudjEiSQoGVGVuc29y",
             "EiIKBWR0eXBlGAEgASgOMhMuYnJpZGdlLnYxLkRhdGFUeXBlEg0KBXNoYXBl",
             "GAIgAygDEgwKBGRhdGEYAyABKAwiPgoLTmFtZWRUZW5zb3ISDAoEbmFtZRgB",
-            "IAEoCRIhCgZ0ZW5zb3IYAiABKAsyES5icmlkZ2UudjEuVGVuc29yKuYBCghE",
+            "IAEoCRIhCgZ0ZW5zb3IYAiABKAsyES5icmlkZ2UudjEuVGVuc29yKvwBCghE",
             "YXRhVHlwZRIZChVEQVRBX1RZUEVfVU5TUEVDSUZJRUQQABIVChFEQVRBX1RZ",
             "UEVfRkxPQVQzMhABEhUKEURBVEFfVFlQRV9GTE9BVDE2EAISFQoRREFUQV9U",
             "WVBFX0ZMT0FUNjQQAxISCg5EQVRBX1RZUEVfSU5UOBAEEhMKD0RBVEFfVFlQ",
             "RV9VSU5UOBAFEhMKD0RBVEFfVFlQRV9JTlQxNhAGEhMKD0RBVEFfVFlQRV9J",
             "TlQzMhAHEhMKD0RBVEFfVFlQRV9JTlQ2NBAIEhIKDkRBVEFfVFlQRV9CT09M",
-            "EAlCEKoCDU1ldGFicmlkZ2UuVjFiBnByb3RvMw=="));
+            "EAkSFAoQREFUQV9UWVBFX1VJTlQxNhAKQhCqAg1NZXRhYnJpZGdlLlYxYgZw",
+            "cm90bzM="));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { },
           new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Metabridge.V1.DataType), }, null, new pbr::GeneratedClrTypeInfo[] {
@@ -89,6 +90,10 @@ namespace Metabridge.V1 {
     /// One byte an element, 0 or 1; any other byte is refused.
     /// </summary>
     [pbr::OriginalName("DATA_TYPE_BOOL")] Bool = 9,
+    /// <summary>
+    /// Unsigned, 16 bits.
+    /// </summary>
+    [pbr::OriginalName("DATA_TYPE_UINT16")] Uint16 = 10,
   }
 
   #endregion

@@ -23,6 +23,24 @@ namespace Metabridge.Internal
             return FromArray(values, DataType.Bool, sizeof(bool), shape);
         }
 
+        /// <summary>Returns uint8 values as a tensor.</summary>
+        public static Tensor FromBytes(byte[] values, params long[] shape)
+        {
+            return FromArray(values, DataType.Uint8, sizeof(byte), shape);
+        }
+
+        /// <summary>Returns int8 values as a tensor.</summary>
+        public static Tensor FromSBytes(sbyte[] values, params long[] shape)
+        {
+            return FromArray(values, DataType.Int8, sizeof(sbyte), shape);
+        }
+
+        /// <summary>Returns uint16 values as a tensor.</summary>
+        public static Tensor FromUShorts(ushort[] values, params long[] shape)
+        {
+            return FromArray(values, DataType.Uint16, sizeof(ushort), shape);
+        }
+
         /// <summary>Returns a float32 tensor's elements; FormatException, naming it, when type, shape and bytes disagree.</summary>
         public static float[] ToFloats(Tensor tensor, string name)
         {
@@ -33,6 +51,18 @@ namespace Metabridge.Internal
         public static long[] ToLongs(Tensor tensor, string name)
         {
             return (long[])ToArray(tensor, name, DataType.Int64, new long[Count(tensor.Shape)], sizeof(long));
+        }
+
+        /// <summary>Returns a uint8 tensor's elements; FormatException, naming it, when type, shape and bytes disagree.</summary>
+        public static byte[] ToBytes(Tensor tensor, string name)
+        {
+            return (byte[])ToArray(tensor, name, DataType.Uint8, new byte[Count(tensor.Shape)], sizeof(byte));
+        }
+
+        /// <summary>Returns a uint16 tensor's elements; FormatException, naming it, when type, shape and bytes disagree.</summary>
+        public static ushort[] ToUShorts(Tensor tensor, string name)
+        {
+            return (ushort[])ToArray(tensor, name, DataType.Uint16, new ushort[Count(tensor.Shape)], sizeof(ushort));
         }
 
         static Tensor FromArray(Array values, DataType dtype, int elementSize, long[] shape)

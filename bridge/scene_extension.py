@@ -1,0 +1,121 @@
+"""Tiles that fit tiles from outside: the neighbours of ExtendScene, and saved codes that are decoded to one world again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from bridge.errors import InvalidArgument, ResourceExhausted
+from bridge.registry import ServedModel
+from bridge.scene_card import Spec
+from bridge.scene_generation import decode_tile
+from bridge.scene_request import Conditions, check_codes, check_heights
+from bridge.scene_tile import AROUND, Floats, Ints, Neighbours, Offset, Tile, shared
+from bridge.scene_world import Worlds, dependencies
+from bridge.spaces import offset_to_gltf
+from bridge.v1 import scene_service_pb2 as pb
+
+CLAIM_SHARE = 0.5
+"""Share of the model's range of heights by which a neighbour may differ from what its codes decode to, on average.
+
+It is wide, since a tile that was fitted to others has taken over their edges, however far its own were.
+"""
+
+
+def check_offsets(neighbours: Sequence[pb.SceneNeighbour], space: int) -> dict[Offset, int]:
+    """Return the places of a request's neighbours as offsets in glTF, each with its index."""
+    if not neighbours:
+        message = "is empty, expected 1 to 8 neighbours; GenerateScene makes tiles of an endless world"
+        raise InvalidArgument(message, field="neighbours")
+    if len(neighbours) > len(AROUND):
+        raise ResourceExhausted(f"{len(neighbours)} neighbours, expected at most {len(AROUND)}", field="neighbours")
+    offsets: dict[Offset, int] = {}
+    for index, one in enumerate(neighbours):
+        x, y = one.x_offset, one.y_offset
+        if not (-1 <= x <= 1 and -1 <= y <= 1) or x == y == 0:
+            message = f"({x}, {y}) is no place beside a tile, expected -1 to 1 and not both 0"
+            raise InvalidArgument(message, field=f"neighbours[{index}].x_offset")
+        offset = offset_to_gltf(space, x, y)
+        if offset in offsets:
+            message = f"({x}, {y}) is where neighbours[{offsets[offset]}] lies, expected places of their own"
+            raise InvalidArgument(message, field=f"neighbours[{index}].x_offset")
+        offsets[offset] = index
+    return offsets
+
+
+async def resolve(
+    model: ServedModel, worlds: Worlds, request: pb.ExtendSceneRequest, at: Offset, conditions: Conditions, space: int
+) -> Neighbours:
+    """Return the tiles around a place: from outside, from the world, or decoded to fit those that are known."""
+    spec: Spec = model.spec
+    offsets = check_offsets(request.neighbours, space)
+    given = {offset: _given(request.neighbours[i], spec, space, f"neighbours[{i}]") for offset, i in offsets.items()}
+    known: dict[Offset, Tile] = {}
+    for offset, (codes, height) in given.items():
+        if codes is None:
+            known[offset] = await worlds.tile(model, request.seed, conditions, at[0] + offset[0], at[1] + offset[1])
+        elif height is not None:
+            decoded = await decode_tile(model, codes, {})
+            _check_claim(decoded, height, spec, f"neighbours[{offsets[offset]}].heights")
+            known[offset] = Tile(codes, height, decoded.ground, decoded.objects)
+    _check_agreement(known, offsets)
+    for offset in AROUND:
+        if offset in given and offset not in known:
+            codes = given[offset][0]
+            assert codes is not None
+            known[offset] = await decode_tile(model, codes, beside(known, offset))
+    return known
+
+
+def beside(tiles: Mapping[Offset, Tile], at: Offset) -> Neighbours:
+    """Return the tiles that touch a place, by their offsets from it."""
+    around = {(x - at[0], y - at[1]): tile for (x, y), tile in tiles.items()}
+    return {offset: around[offset] for offset in AROUND if offset in around}
+
+
+async def decode_together(model: ServedModel, codes: Ints, places: Sequence[Offset]) -> list[Tile]:
+    """Decode codes int64[N, G, G] at their places (x, y): tiles fit those before them in the order of a world.
+
+    A tile depends on the same neighbours as in a world, where they are there, so that saved tiles come back bit by bit.
+    """
+    tiles: dict[Offset, Tile] = {}
+    order: Iterable[int] = sorted(range(len(places)), key=lambda i: (places[i][1] % 2, places[i][0] % 2, places[i]))
+    for index in order:
+        if places[index] not in tiles:
+            x, y = places[index]
+            near = {(dx, dy): tiles[x + dx, y + dy] for dx, dy in AROUND if (x + dx, y + dy) in tiles}
+            seen = {offset: near[offset] for offset in dependencies(x, y) if offset in near}
+            tiles[x, y] = await decode_tile(model, codes[index], seen, near, begun=bool(tiles))
+    return [tiles[place] for place in places]
+
+
+def _given(one: pb.SceneNeighbour, spec: Spec, space: int, field: str) -> tuple[Ints | None, Floats | None]:
+    if not one.HasField("codes"):
+        if one.HasField("heights"):
+            raise InvalidArgument("are missing beside heights; EncodeScene makes them", field=f"{field}.codes")
+        return None, None
+    codes = check_codes(one.codes, 0, spec, f"{field}.codes")
+    return codes, check_heights(one.heights, 0, spec, space, f"{field}.heights") if one.HasField("heights") else None
+
+
+def _check_claim(decoded: Tile, height: Floats, spec: Spec, field: str) -> None:
+    """Hold a neighbour's heights against those that its codes decode to."""
+    distance = float(np.abs(decoded.height - height).mean())
+    most = CLAIM_SHARE * (spec.height.high - spec.height.low)
+    if distance > most:
+        message = f"lie {distance:g} m from its codes' on average, expected at most {most:g}; encode it again"
+        raise InvalidArgument(message, field=field)
+
+
+def _check_agreement(tiles: Mapping[Offset, Tile], offsets: Mapping[Offset, int]) -> None:
+    """Hold neighbours against each other: the vertices that two of them share must have the same bits."""
+    for place, tile in tiles.items():
+        for offset, other in beside(tiles, place).items():
+            mine, theirs = tile.height[shared(offset)], other.height[shared((-offset[0], -offset[1]))]
+            if not np.array_equal(mine, theirs):
+                row = int(np.argmax((mine != theirs).ravel()))
+                second = offsets[place[0] + offset[0], place[1] + offset[1]]
+                message = f"has {mine.ravel()[row]:g} m on a vertex where neighbours[{second}] has {theirs.ravel()[row]:g} m"
+                field = f"neighbours[{offsets[place]}].heights"
+                raise InvalidArgument(f"{message}, expected equal numbers; take both from one answer", field=field)

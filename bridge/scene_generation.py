@@ -1,0 +1,95 @@
+"""Running a scene bundle's graphs: conditions and neighbours → codes → a tile that fits them.
+
+Every run has one row. ONNX Runtime's last bits depend on the number of rows, one bit can tip a code, and a code makes another
+landscape: a tile would depend on what else was asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.errors import FailedPrecondition
+from bridge.registry import ServedModel
+from bridge.scene_card import FREE, Spec
+from bridge.scene_decoding import MaskedDrawing, place
+from bridge.scene_request import Conditions
+from bridge.scene_seams import fitted
+from bridge.scene_tile import Bytes, Floats, Ints, Neighbours, Offset, Tile, surrounded
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+async def make_tile(model: ServedModel, seed: int, at: Offset, conditions: Conditions, neighbours: Neighbours) -> Tile:
+    """Draw a tile at a place (x, y) of glTF that fits its neighbours."""
+    return await draw_tile(model, seed, at, conditions, neighbours)
+
+
+async def draw_tile(
+    model: ServedModel, seed: int, at: Offset, conditions: Conditions, neighbours: Neighbours, painted: Ints | None = None
+) -> Tile:
+    """Draw a tile like `make_tile`, with ground classes int64[G, G] asked for at its codes."""
+    spec: Spec = model.spec
+    masks = np.full((spec.grid, spec.grid), spec.mask_token, np.int64)
+    codes = await draw_codes(model, seed, at, conditions, surrounded(spec, masks, neighbours, spec.prior_margin), painted)
+    return await decode_tile(model, codes, neighbours, begun=True)
+
+
+async def draw_codes(
+    model: ServedModel, seed: int, at: Offset, conditions: Conditions, tokens: Ints, painted: Ints | None
+) -> Ints:
+    """Draw the masks of `tokens` int64[G + 2p, G + 2p]; return the tile's codes int64[G, G]."""
+    spec: Spec = model.spec
+    drawing = MaskedDrawing(
+        tokens[None],
+        spec.prior_margin,
+        spec.codebook_size,
+        seeds=[seed],
+        places=[place(*at)],
+        steps=conditions.steps or spec.steps,
+        choice_temperature=spec.choice_temperature,
+    )
+    given: Arrays = {
+        "painted": np.full((1, spec.grid, spec.grid), FREE, np.int64) if painted is None else painted[None],
+        "biome": np.array([conditions.biome], np.int64),
+        "ruggedness": np.array([conditions.ruggedness], np.float32),
+        "water_share": np.array([conditions.water_share], np.float32),
+    }
+    while not drawing.finished:
+        feeds = given | {"tokens": drawing.tokens}
+        outputs = await model.batchers["prior"].run(feeds, alone=True, begun=drawing.begun)
+        await asyncio.to_thread(drawing.advance, outputs["logits"])
+    codes: Ints = drawing.codes[0]
+    return codes
+
+
+async def decode_tile(
+    model: ServedModel, codes: Ints, neighbours: Neighbours, touching: Neighbours | None = None, *, begun: bool = False
+) -> Tile:
+    """Decode codes int64[G, G] to a tile that fits its neighbours; the decoder sees none that is only `touching`."""
+    spec: Spec = model.spec
+    tokens = surrounded(spec, codes, neighbours, spec.decoder_margin)
+    outputs = await model.batchers["decoder"].run({"codes": tokens[None]}, alone=True, begun=begun)
+    return await asyncio.to_thread(_tile, model, codes, outputs, touching or neighbours)
+
+
+async def encode_tile(model: ServedModel, height: Floats, ground: Bytes, objects: Bytes) -> Ints:
+    """Return the codes int64[G, G] of a tile's heights and classes."""
+    feeds: Arrays = {"height": height[None], "ground": ground[None].astype(np.int64), "objects": objects[None].astype(np.int64)}
+    codes: Ints = (await model.batchers["encoder"].run(feeds, alone=True))["codes"][0]
+    if codes.min() < 0 or codes.max() >= model.spec.codebook_size:
+        message = f"its encoder gives codes {codes.min()} to {codes.max()}, expected 0 to {model.spec.codebook_size - 1}"
+        raise FailedPrecondition(f"{message}; export it again", field="model")
+    return codes
+
+
+def _tile(model: ServedModel, codes: Ints, outputs: Arrays, touching: Neighbours) -> Tile:
+    height = outputs["height"][0]
+    if not np.isfinite(height).all():
+        raise FailedPrecondition("its decoder gives heights that are not finite; export it again", field="model")
+    bounds = model.spec.height
+    classes = [outputs[name][0].argmax(axis=0).astype(np.uint8) for name in ("ground", "objects")]
+    return Tile(codes, fitted(height, touching, bounds.low, bounds.high), *classes)

@@ -1,0 +1,49 @@
+"""A tile as the sidecar keeps it, in glTF's axes, and where tiles lie around each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.scene_card import Spec
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
+Offset = tuple[int, int]
+AROUND: tuple[Offset, ...] = ((0, -1), (-1, 0), (1, 0), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1))
+"""The eight neighbours as (x, y): the sides before the corners."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """Codes int64[G, G], heights float32[V, V] in metres, ground and object classes uint8[T, T]; none of them is written to."""
+
+    codes: Ints
+    height: Floats
+    ground: Bytes
+    objects: Bytes
+
+
+Neighbours = Mapping[Offset, Tile]
+
+
+def surrounded(spec: Spec, codes: Ints, neighbours: Neighbours, margin: int) -> Ints:
+    """Return codes int64[G + 2m, G + 2m] with a margin of the neighbours' codes; the outside token where none is."""
+    grid = spec.grid
+    tokens = np.full((3 * grid, 3 * grid), spec.outside_token, np.int64)
+    tokens[grid : 2 * grid, grid : 2 * grid] = codes
+    for (x, y), tile in neighbours.items():
+        tokens[(1 + y) * grid : (2 + y) * grid, (1 + x) * grid : (2 + x) * grid] = tile.codes
+    part = slice(grid - margin, 2 * grid + margin)
+    return np.ascontiguousarray(tokens[part, part])
+
+
+def shared(offset: Offset) -> tuple[Any, Any]:
+    """Return the (rows, columns) of a tile's vertices that it shares with the neighbour at an offset."""
+    part = {-1: slice(0, 1), 0: slice(None), 1: slice(-1, None)}
+    return part[offset[1]], part[offset[0]]

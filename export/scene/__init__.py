@@ -1,0 +1,1 @@
+"""Scenes: tiles of terrain from a VQ-VAE and a masked prior."""

@@ -1,0 +1,55 @@
+"""`python -m export scene default`: a trained prior with its VQ-VAE becomes files that the project carries."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from export.scene.default_page import page
+from export.scene.evaluate import EvaluateConfig
+from export.scene.trained import DEFAULT_NAME, DEFAULTS, load_default, open_trained, write_default
+
+SHEETS = ("generated", "reconstructions", "blocks", "histograms", "autoregressive")
+
+
+@dataclass(frozen=True)
+class DefaultConfig:
+    """Turns a prior's checkpoint into a committed default: float16 weights, record, page and pictures."""
+
+    source: Annotated[str, tyro.conf.arg(name="from")]
+    """The prior's checkpoint file or run folder."""
+    name: str = DEFAULT_NAME
+    """Name of the default."""
+    folder: Path = DEFAULTS
+    """Folder to write to."""
+    autoregressive: str = ""
+    """The run folder of an autoregressive prior over the same codes, to compare with."""
+    count: int = 2000
+    """How many generated tiles to compare with as many of the data; 0 writes no figures and no pictures."""
+    cache: Path = Path("data/scene")
+    """Folder of worlds."""
+    threads: int = 0
+    """CPU threads of PyTorch; 0 leaves its default."""
+
+    def run(self) -> None:
+        """Writes <name>.safetensors, .json, .md and the pictures. The figures are those of the float16 weights."""
+        path = write_default(open_trained(self.source), self.name, self.folder)
+        trained = load_default(self.name, self.folder)
+        if self.count:
+            out = Path("out/scene-evaluation") / self.name
+            config = EvaluateConfig(
+                autoregressive=self.autoregressive, count=self.count, cache=self.cache, out=out, threads=self.threads
+            )
+            trained = dataclasses.replace(trained, record=trained.record | {"metrics": config.evaluate(trained)})
+            write_default(trained, self.name, self.folder)
+            for sheet in SHEETS:
+                if (out / f"{sheet}.png").is_file():
+                    shutil.copyfile(out / f"{sheet}.png", self.folder / f"{self.name}-{sheet}.png")
+        sheets = [file.name for file in self.folder.glob(f"{self.name}-*.png")]
+        path.with_suffix(".md").write_text(page(self.name, trained, path.stat().st_size, sheets), "utf-8")
+        print(f"{path}: {path.stat().st_size} bytes")

@@ -1,0 +1,213 @@
+"""Answers: every space holds the same ground, weights sum to one, objects stand dry and apart, meshes are valid glTF."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tiny_scene import SCENE_SPEC
+
+from bridge import spaces, tensors
+from bridge.client import heights
+from bridge.spaces import GLTF, UNITS, UNITY, UNREAL
+from bridge.v1 import scene_service_pb2 as pb
+
+SIDE, CELL = 32.0, 2.0
+SEEDS = st.integers(0, 2**64 - 1)
+SPACES = st.sampled_from([GLTF, UNITY, UNREAL])
+WATER = 0
+BUSY = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def generate(client, seed, place=(1, 1), **output):
+    (tile,) = client.generate_scene("island", [seed], [place], output=pb.SceneOutput(**output)).tiles
+    return tile
+
+
+def array(tensor):
+    return tensors.to_array(tensor, "tensor")
+
+
+@BUSY
+@given(SEEDS, SPACES, st.sampled_from([(0, 0), (3, 2), (-1, -4)]))
+def test_every_space_holds_the_same_ground(island, seed, space, place):
+    one = generate(island, seed, place)
+    other = generate(island, seed, spaces.tile_from_gltf(space, *place), space=space)
+    assert one.codes == other.codes
+    for name in ("ground", "objects"):
+        np.testing.assert_array_equal(spaces.grid_to_gltf(space, array(getattr(other, name))), array(getattr(one, name)))
+    np.testing.assert_array_equal(spaces.grid_to_gltf(space, heights(other.heights)), heights(one.heights))
+
+
+@BUSY
+@given(SEEDS, SPACES)
+def test_splat_weights_sum_to_one_and_follow_the_classes(island, seed, space):
+    classes = array(generate(island, seed, space=space).ground)
+    weights = array(generate(island, seed, space=space, ground_format=pb.GROUND_FORMAT_SPLAT_WEIGHTS).ground)
+    assert weights.shape == (16, 16, 4)
+    assert (weights.sum(axis=2) == 1.0).all()
+    assert weights.min() >= 0.0
+    assert (np.take_along_axis(weights, classes[..., None].astype(int), axis=2) >= 0.25).all()
+    alike = np.pad(classes, 1, mode="edge")
+    same = np.all([alike[y : y + 16, x : x + 16] == classes for y in range(3) for x in range(3)], axis=0)
+    assert (weights.max(axis=2)[same] == 1.0).all()
+
+
+@BUSY
+@given(SEEDS, st.sampled_from([(0.0, 0.0), (-10.0, 40.0), (-256.0, 255.0)]))
+def test_uint16_heights_are_the_nearest_steps(island, seed, bounds):
+    exact = heights(generate(island, seed).heights)
+    output = {"height_format": pb.HEIGHT_FORMAT_UINT16}
+    if bounds[1]:
+        output["height_range"] = pb.HeightRange(low_metres=bounds[0], high_metres=bounds[1])
+    scaled = generate(island, seed, **output).heights
+    assert array(scaled.values).dtype == np.uint16
+    assert np.abs(heights(scaled) - exact).max() <= scaled.scale_metres / 2 + 1e-5
+
+
+def test_heights_outside_the_range_that_is_asked_for_are_clipped(island):
+    bounds = pb.HeightRange(low_metres=0.0, high_metres=1.0)
+    scaled = generate(island, 5, height_format=pb.HEIGHT_FORMAT_UINT16, height_range=bounds).heights
+    np.testing.assert_allclose(heights(scaled), np.clip(heights(generate(island, 5).heights), 0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("vertices", [2, 16, 33, 64, 513])
+def test_resampled_heights_lie_on_straight_lines(island, vertices):
+    exact, finer = heights(generate(island, 5).heights), heights(generate(island, 5, height_vertices=vertices).heights)
+    assert finer.shape == (vertices, vertices)
+    at = np.linspace(0, 16, vertices)
+    np.testing.assert_allclose(finer[0], np.interp(at, np.arange(17), exact[0]), atol=1e-5)
+    np.testing.assert_allclose(finer[:, -1], np.interp(at, np.arange(17), exact[:, -1]), atol=1e-5)
+    if vertices == 33:
+        np.testing.assert_array_equal(finer[::2, ::2], exact)
+
+
+def objects(tile):
+    """Return classes and positions, yaws and scales of a tile's instances."""
+    parts = tile.instances
+    return [array(one) for one in (parts.classes, parts.positions, parts.yaws, parts.scales)]
+
+
+def bilinear(grid, x, y):
+    """Return the height at map places in cells."""
+    column, row = np.minimum(np.floor([x, y]).astype(int), len(grid) - 2)
+    u, v = x - column, y - row
+    top = grid[row, column] * (1 - u) + grid[row, column + 1] * u
+    return top * (1 - v) + (grid[row + 1, column] * (1 - u) + grid[row + 1, column + 1] * u) * v
+
+
+@BUSY
+@given(SEEDS, SPACES)
+def test_objects_stand_on_dry_ground_where_their_class_is(island, seed, space):
+    tile = generate(island, seed, (3, 3), space=space, return_instances=True)
+    classes, positions, yaws, scales = objects(tile)
+    assert positions.dtype == yaws.dtype == scales.dtype == np.float32
+    points = positions.astype(np.float64) / UNITS[space]
+    x, y, up = points.T[[0, 1, 2] if space == UNREAL else [0, 2, 1]]
+    cell = np.clip((np.stack([y, x]) / CELL).astype(int), 0, 15)
+    edge = np.abs(np.stack([x, y]) / CELL - np.round(np.stack([x, y]) / CELL)).min(axis=0) < 1e-4  # may round to either cell
+    assert (classes > 0).all()
+    assert (array(tile.objects)[tuple(cell)] == classes)[~edge].all()
+    assert (array(tile.ground)[tuple(cell)] != WATER)[~edge].all()
+    np.testing.assert_allclose(up, bilinear(heights(tile.heights), x / CELL, y / CELL), atol=1e-3)
+    assert (up >= -1e-6).all()
+    assert ((yaws >= 0) & (yaws < 6.2832)).all()
+    trees, houses = classes == 1, classes == 2
+    assert ((scales[trees] >= 0.5) & (scales[trees] <= 1.5)).all()
+    assert (scales[houses] == 1.0).all()
+    np.testing.assert_allclose(yaws[houses] / (np.pi / 2), np.round(yaws[houses] / (np.pi / 2)), atol=1e-6)
+
+
+@BUSY
+@given(SEEDS)
+def test_objects_are_apart_across_tiles_too(island, seed):
+    area = [(x, y) for y in range(2) for x in range(2)]
+    answer = island.generate_scene("island", [seed], area, output=pb.SceneOutput(return_instances=True))
+    classes = np.concatenate([objects(tile)[0] for tile in answer.tiles])
+    places = np.concatenate([objects(t)[1][:, ::2] + (t.coordinate.x * SIDE, t.coordinate.y * SIDE) for t in answer.tiles])
+    spacing = np.array([thing["spacing_metres"] for thing in SCENE_SPEC["object_classes"]])[classes]
+    distance = np.linalg.norm(places[:, None] - places[None], axis=2)
+    np.fill_diagonal(distance, np.inf)
+    assert (distance >= (spacing[:, None] + spacing[None]) / 2 - 1e-4).all()
+
+
+def test_as_many_objects_stand_as_there_is_room_for(island):
+    tile = generate(island, 6, (3, 3), return_instances=True)
+    classes, positions, _, _ = objects(tile)
+    spacing = np.array([thing["spacing_metres"] for thing in SCENE_SPEC["object_classes"]])
+    rows, columns = np.nonzero((array(tile.objects) > 0) & (array(tile.ground) != WATER))
+    own = spacing[array(tile.objects)[rows, columns]]
+    middles = np.stack([columns, rows], axis=1) * CELL + CELL / 2
+    apart = np.linalg.norm(middles[:, None] - positions[None, :, ::2], axis=2)
+    far = (apart > (own[:, None] + spacing[classes][None]) / 2 + CELL).all(axis=1)
+    inside = np.minimum(middles, SIDE - middles).min(axis=1) > own / 2 + CELL
+    heights_of = bilinear(heights(tile.heights), middles[:, 0] / CELL, middles[:, 1] / CELL)
+    assert not (far & inside & (heights_of > 1.0)).any(), "a cell with room around it has nothing on it"
+    assert len(classes) > 3
+
+
+def read_glb(data):
+    """Return a GLB's JSON and the arrays of its accessors; asserts the container's structure."""
+    magic, version, length, text_length, text_kind = struct.unpack_from("<IIIII", data)
+    assert (magic, version, length, text_kind) == (0x46546C67, 2, len(data), 0x4E4F534A)
+    document = json.loads(data[20 : 20 + text_length])
+    size, kind = struct.unpack_from("<II", data, 20 + text_length)
+    assert kind == 0x004E4942
+    binary = data[28 + text_length :]
+    assert len(binary) == size
+    assert text_length % 4 == size % 4 == 0
+    arrays = []
+    for accessor in document["accessors"]:
+        view = document["bufferViews"][accessor["bufferView"]]
+        dtype = {5126: np.float32, 5123: np.uint16}[accessor["componentType"]]
+        parts = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}[accessor["type"]]
+        assert view["byteLength"] == accessor["count"] * parts * np.dtype(dtype).itemsize
+        assert view["byteOffset"] % 4 == 0
+        values = np.frombuffer(binary, dtype, accessor["count"] * parts, view["byteOffset"])
+        arrays.append(values.reshape(-1, parts))
+    return document, arrays
+
+
+@BUSY
+@given(SEEDS, SPACES)
+def test_a_mesh_is_the_ground_with_its_top_up(island, seed, space):
+    tile = generate(island, seed, space=space, return_mesh=True)
+    document, (positions, normals, colours, indices) = read_glb(tile.mesh)
+    start = 0.0 if space == GLTF else -SIDE
+    assert document["accessors"][0]["min"] == positions.min(axis=0).tolist()
+    assert document["accessors"][0]["max"] == positions.max(axis=0).tolist()
+    expected = spaces.grid_to_gltf(space, heights(tile.heights))
+    np.testing.assert_array_equal(positions[:, 1].reshape(17, 17), expected)
+    np.testing.assert_allclose(positions[:, 0].reshape(17, 17)[5], start + np.arange(17) * CELL)
+    np.testing.assert_allclose(positions[:, 2].reshape(17, 17)[:, 5], np.arange(17) * CELL)
+    corners = positions[indices.reshape(-1, 3)].astype(np.float64)
+    facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    assert (facing[:, 1] > 0).all(), "a triangle faces down"
+    assert facing[:, 1].sum() / 2 == pytest.approx(SIDE * SIDE)
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-6)
+    assert (normals[:, 1] > 0).all()
+    assert (colours[:, 3] == 65_535).all()
+
+
+def test_a_mesh_has_the_colours_of_its_ground(island):
+    for seed in range(40):
+        tile = generate(island, seed, return_mesh=True)
+        ground = array(tile.ground)
+        _, (_, _, colours, _) = read_glb(tile.mesh)
+        corners = [ground[:-1, :-1], ground[:-1, 1:], ground[1:, :-1], ground[1:, 1:]]
+        for number, thing in enumerate(SCENE_SPEC["ground_classes"]):
+            within = np.all([corner == number for corner in corners], axis=0)
+            srgb = np.array(thing["colour"]) / 255
+            expected = ((srgb + 0.055) / 1.055) ** 2.4 * 65_535
+            found = colours.reshape(17, 17, 4)[1:-1, 1:-1, :3][within]
+            np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), atol=1)
+
+
+def test_instances_and_meshes_come_only_when_they_are_asked_for(island):
+    tile = generate(island, 1)
+    assert not tile.HasField("instances")
+    assert tile.mesh == b""

@@ -1,0 +1,102 @@
+"""Seams: shared vertices have the very same bits, the difference fades away from them, and nothing else changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.scene_rules import ground_classes
+from bridge.scene_seams import fitted, patch
+from bridge.scene_tile import AROUND, Tile, shared
+
+LOW, HIGH, SIZE = -10.0, 40.0, 9
+OFFSETS = st.sets(st.sampled_from(AROUND))
+
+
+def tile(height):
+    nothing = np.zeros((2, 2), np.uint8)
+    return Tile(nothing.astype(np.int64), height.astype(np.float32), nothing, nothing)
+
+
+def world(seed, size=SIZE):
+    """Return a height map of 3 x 3 tiles, so that all neighbours agree, as tiles by their offsets."""
+    whole = np.random.default_rng(seed).uniform(LOW, HIGH, (3 * size - 2,) * 2)
+    step = size - 1
+    return {(x, y): tile(whole[(1 + y) * step :, (1 + x) * step :][:size, :size]) for x in (-1, 0, 1) for y in (-1, 0, 1)}
+
+
+@given(OFFSETS, st.integers(0, 99))
+def test_shared_vertices_have_the_bits_of_the_neighbours(offsets, seed):
+    neighbours = {offset: one for offset, one in world(seed).items() if offset in offsets}
+    own = np.random.default_rng(seed + 1).uniform(LOW - 9, HIGH + 9, (SIZE, SIZE)).astype(np.float32)
+    height = fitted(own, neighbours, LOW, HIGH)
+    for offset, one in neighbours.items():
+        np.testing.assert_array_equal(height[shared(offset)], one.height[shared((-offset[0], -offset[1]))])
+    assert height.dtype == np.float32
+    assert height.min() >= LOW
+    assert height.max() <= HIGH
+
+
+def test_without_neighbours_heights_are_only_clipped():
+    own = np.linspace(LOW - 5, HIGH + 5, SIZE * SIZE).reshape(SIZE, SIZE).astype(np.float32)
+    np.testing.assert_array_equal(fitted(own, {}, LOW, HIGH), np.clip(own, LOW, HIGH))
+
+
+@given(OFFSETS, st.integers(0, 99))
+def test_a_tile_that_fits_already_stays_as_it_is(offsets, seed):
+    tiles = world(seed)
+    neighbours = {offset: one for offset, one in tiles.items() if offset in offsets}
+    np.testing.assert_array_equal(fitted(tiles[0, 0].height, neighbours, LOW, HIGH), tiles[0, 0].height)
+
+
+def test_a_patch_fades_from_a_known_edge_to_an_unknown_one():
+    known, difference = np.zeros((SIZE, SIZE), bool), np.zeros((SIZE, SIZE))
+    known[:, 0], difference[:, 0] = True, 2.0
+    surface = patch(difference, known)
+    np.testing.assert_allclose(surface[:, 0], 2.0)
+    np.testing.assert_allclose(surface[:, -1], 0.0)
+    assert (np.diff(surface, axis=1) < 0).all()
+    assert np.abs(np.diff(surface[:, :2], axis=1)).max() < 0.15
+
+
+def test_two_opposite_edges_are_joined_by_lofting():
+    known, difference = np.zeros((SIZE, SIZE), bool), np.zeros((SIZE, SIZE))
+    known[:, 0] = known[:, -1] = True
+    difference[:, 0], difference[:, -1] = np.arange(SIZE), 3.0
+    np.testing.assert_allclose(patch(difference, known)[:, SIZE // 2], (np.arange(SIZE) + 3.0) / 2)
+
+
+CLASSES = ["water", "sand", "grass", "wetland", "forest", "rock", "snow", "road"]
+
+
+@pytest.mark.parametrize(
+    ("height", "slope", "expected"),
+    [
+        (-0.1, 0.0, "water"),
+        (0.3, 0.1, "sand"),
+        (1.5, 0.0, "wetland"),
+        (5.0, 0.1, "grass"),
+        (5.0, 0.4, "forest"),
+        (5.0, 0.8, "rock"),
+        (25.0, 0.5, "snow"),
+        (25.0, 1.2, "rock"),
+        (20.0, 0.4, "grass"),
+    ],
+)
+def test_ground_follows_from_height_and_slope(height, slope, expected):
+    heights = np.array([[height - slope, height + slope]] * 2)
+    assert CLASSES[ground_classes(heights, 2.0, CLASSES)[0, 0]] == expected
+
+
+def test_a_rule_for_a_class_that_a_model_lacks_is_passed_over():
+    heights = np.full((2, 2), 1.5)
+    assert ground_classes(heights, 2.0, ["rock", "grass"])[0, 0] == 1
+    assert ground_classes(heights, 2.0, ["rock", "water"])[0, 0] == 0
+
+
+def test_ground_is_derived_alike_tile_by_tile_and_at_once():
+    whole = np.random.default_rng(0).uniform(-5, 30, (9, 17))
+    parts = np.stack([whole[:, :9], whole[:, 8:]])
+    np.testing.assert_array_equal(np.hstack(ground_classes(parts, 2.0, CLASSES)), ground_classes(whole, 2.0, CLASSES))

@@ -1,0 +1,206 @@
+"""Scenes in C#: the client's answers are Python's, and the builder's meshes in a real Unity player are the answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dotnet_program
+import numpy as np
+import player
+import pytest
+import tiny_scene
+from avatar_calls import SECONDS, Ran
+from sidecar_process import SidecarProcess, sidecar
+
+from bridge import tensors
+from bridge.client import Client, heights
+from bridge.v1 import asset_pb2
+from bridge.v1 import scene_service_pb2 as pb
+from bridge.v1.model_service_pb2 import ModelSelector
+
+UNITY = asset_pb2.COORDINATE_SPACE_UNITY
+OUTPUT = pb.SceneOutput(space=UNITY, return_instances=True)
+CONDITIONS = pb.SceneConditions(biome="mountains", ruggedness=pb.Amount(value=0.5), water_share=pb.Amount(value=0.25))
+PLACES = [(0, 0), (1, 1), (-2, 3)]
+AROUND = [(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+SEED, SIDE = 2**64 - 1, 32.0
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory):
+    models = tmp_path_factory.mktemp("islands")
+    tiny_scene.write_scene(models)
+    with sidecar(models) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(served: SidecarProcess):
+    with Client(served.address) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="module")
+def in_unity(served: SidecarProcess, unity_player: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """One run of all calls and of the builder in the player, over gRPC-Web."""
+    folder = tmp_path_factory.mktemp("scenes")
+    settings: dict[str, Any] = {"web": served.web, "seeds": [], "frame_rate": 60, "timeout_seconds": SECONDS, "scenes": True}
+    with player.playing(settings, folder) as running:
+        result = running.result(SECONDS + 30)
+    assert result["ok"], result["error"]
+    return Ran(dict(line.split("\t", 1) for line in (folder / "reported.tsv").read_text().splitlines()), folder)
+
+
+@pytest.fixture(scope="module")
+def on_dotnet(served: SidecarProcess, dotnet_client: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """One run of all calls on .NET 8, over HTTP/2."""
+    folder = tmp_path_factory.mktemp("scenes")
+    said = dotnet_program.run("scenes", folder, served.address)
+    assert "error" not in said, said["error"]
+    return Ran(said, folder)
+
+
+@pytest.fixture(params=["dotnet", "unity"])
+def ran(request: pytest.FixtureRequest) -> Ran:
+    return request.getfixturevalue({"dotnet": "on_dotnet", "unity": "in_unity"}[request.param])
+
+
+def numbers(tile: Any) -> np.ndarray:
+    """Return what the C# writes of a tile."""
+    grids = [tensors.to_array(one, "").ravel() for one in (tile.ground, tile.objects, tile.codes)]
+    parts = tile.instances
+    things = [tensors.to_array(one, "") for one in (parts.classes, parts.positions, parts.yaws, parts.scales)]
+    rows = np.column_stack([things[0], things[1], things[2], things[3]])
+    return np.concatenate([heights(tile.heights).ravel(), *grids, rows.ravel()]).astype(np.float32)
+
+
+def same(ran: Ran, name: str, tiles: Any) -> None:
+    for number, tile in enumerate(tiles):
+        written = np.fromfile(ran.folder / f"{name}-{number}.f32", np.float32)
+        np.testing.assert_array_equal(written, numbers(tile))
+        place = f"({tile.coordinate.x}, {tile.coordinate.y})"
+        count = len(tensors.to_array(tile.instances.classes, ""))
+        assert ran.said[f"{name}-{number}"] == f"{place} 17 16 32 {count} island"
+
+
+@pytest.mark.parametrize("call", ["generated", "streamed"])
+def test_its_tiles_are_pythons(client: Client, ran: Ran, call: str) -> None:
+    same(ran, call, client.generate_scene("island", [SEED], PLACES, conditions=CONDITIONS, output=OUTPUT).tiles)
+
+
+def test_what_it_extends_edits_and_decodes_is_pythons(client: Client, ran: Ran) -> None:
+    tiles = client.generate_scene("island", [SEED], PLACES, conditions=CONDITIONS, output=OUTPUT).tiles
+    request = pb.ExtendSceneRequest(
+        model=ModelSelector(name="island"),
+        seed=7,
+        coordinate=pb.TileCoordinate(x=4, y=2),
+        neighbours=[
+            pb.SceneNeighbour(x_offset=-1, codes=tiles[1].codes, heights=tiles[1].heights),
+            pb.SceneNeighbour(x_offset=1),
+        ],
+        conditions=CONDITIONS,
+        output=OUTPUT,
+    )
+    same(ran, "extended", [client.extend_scene(request).tile])
+    mask = np.repeat([True, False], 8)[:, None].repeat(16, axis=1)
+    same(ran, "edited", [client.edit_scene("island", tiles[0], mask, seed=5, conditions=CONDITIONS, output=OUTPUT).tile])
+    encoded = client.encode_scene("island", heights(tiles[0].heights)[None], space=UNITY)
+    codes = np.concatenate([tensors.to_array(encoded.codes, ""), tensors.to_array(tiles[1].codes, "")[None]])
+    same(ran, "decoded", client.generate_scene("island", [0], [(0, 0), (1, 0)], codes=codes, output=OUTPUT).tiles)
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("unknown biome", "InvalidArgument|conditions.biome"),
+        ("far away", "InvalidArgument|coordinates[0].x"),
+        ("empty mask", "InvalidArgument|mask"),
+        ("no neighbours", "InvalidArgument|neighbours"),
+        ("no square", "ArgumentException|290 values for shape [1, 17, 17]"),
+        ("callback throws", "FormatException|mine"),
+    ],
+)
+def test_a_call_that_fails_says_how_and_where(ran: Ran, call: str, expected: str) -> None:
+    assert ran.said[call].startswith(expected)
+
+
+def mesh(ran: Ran, name: str, place: tuple[int, int]) -> np.ndarray:
+    return np.fromfile(ran.folder / f"{name}({place[0]}, {place[1]}).f32", np.float32).reshape(17, 17, 3)
+
+
+def test_meshes_have_the_heights_of_the_answers_and_stand_in_their_places(client: Client, in_unity: Ran) -> None:
+    tiles = client.generate_scene("island", [5], AROUND, output=OUTPUT).tiles
+    for (x, y), tile in zip(AROUND, tiles, strict=True):
+        points = mesh(in_unity, "mesh", (x, y))
+        np.testing.assert_array_equal(points[..., 1], heights(tile.heights))
+        np.testing.assert_allclose(points[0, :, 0], x * SIDE + np.arange(17) * 2.0)
+        np.testing.assert_allclose(points[:, 0, 2], y * SIDE + np.arange(17) * 2.0)
+
+
+def test_neighbours_share_the_vertices_of_their_edges(in_unity: Ran) -> None:
+    meshes = {place: mesh(in_unity, "mesh", place) for place in AROUND}
+    for (x, y), points in meshes.items():
+        if (x + 1, y) in meshes:
+            np.testing.assert_array_equal(points[:, -1], meshes[x + 1, y][:, 0])
+        if (x, y + 1) in meshes:
+            np.testing.assert_array_equal(points[-1], meshes[x, y + 1][0])
+
+
+def test_neighbours_have_the_same_normals_on_their_edges_and_their_own_inside(in_unity: Ran) -> None:
+    normals = {place: mesh(in_unity, "normals", place) for place in AROUND}
+    for (x, y), vectors in normals.items():
+        if (x + 1, y) in normals:
+            np.testing.assert_array_equal(vectors[:, -1], normals[x + 1, y][:, 0])
+        if (x, y + 1) in normals:
+            np.testing.assert_array_equal(vectors[-1], normals[x, y + 1][0])
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=2), 1, atol=1e-5)
+        heights_of = mesh(in_unity, "mesh", (x, y))[..., 1].astype(np.float64)
+        south, east = np.gradient(heights_of, 2.0)
+        slope = np.stack([-east, np.ones_like(east), -south], axis=2)
+        slope /= np.linalg.norm(slope, axis=2, keepdims=True)
+        assert (vectors * slope).sum(axis=2)[1:-1, 1:-1].min() > 0.8
+
+
+def test_every_triangle_is_wound_clockwise_from_above_and_faces_up(in_unity: Ran) -> None:
+    for place in AROUND:
+        points = mesh(in_unity, "mesh", place).reshape(-1, 3).astype(np.float64)
+        triangles = np.fromfile(in_unity.folder / f"triangles({place[0]}, {place[1]}).i32", np.int32).reshape(-1, 3)
+        assert len(triangles) == 2 * 16 * 16
+        one, two, three = (points[triangles[:, corner]] for corner in range(3))
+        assert (np.cross(two - one, three - one)[:, 1] > 0).all()  # left-handed: clockwise as seen from the normal's tip
+        assert (mesh(in_unity, "normals", place)[..., 1] > 0).all()
+
+
+def test_a_ray_from_above_hits_the_ground_where_the_mesh_has_it(in_unity: Ran) -> None:
+    for place in AROUND:
+        points = mesh(in_unity, "mesh", place)[..., 1]
+        expected = (points[1, 1] + points[1, 2] + points[2, 1] + points[2, 2]) / 4
+        low, high = points[1:3, 1:3].min(), points[1:3, 1:3].max()
+        hit = float(in_unity.said[f"hit({place[0]}, {place[1]})"])
+        assert low - 1e-3 <= hit <= high + 1e-3, (hit, expected)
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        ("first", "9 tiles of 32 m Connected"),
+        ("objects", "all stand"),
+        ("object error", "none"),
+        ("terrain edges", "equal"),
+        ("terrain hit", "on the ground"),
+        ("unknown model", 'Failed 0 NotFound: model.name: there is no model "nobody"'),
+    ],
+)
+def test_the_builder_does_what_it_says(in_unity: Ran, what: str, expected: str) -> None:
+    assert in_unity.said[what].startswith(expected)
+
+
+def test_the_world_follows_its_viewer(in_unity: Ran) -> None:
+    assert in_unity.said["moved"].endswith("tiles, the first one is gone")
+
+
+def test_terrain_data_takes_a_tile_or_says_which_size_it_takes(in_unity: Ran) -> None:
+    assert in_unity.said["terrain data"] == "33 (32.0, 50.0, 32.0) fits"
+    expected = "terrain data takes 33 heights a side, the tile has 17; set SceneSettings.Vertices"
+    assert in_unity.said["terrain data of another size"].startswith(expected)

@@ -1,0 +1,109 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Threading.Tasks;
+using Metabridge.Transport;
+using Metabridge.V1;
+
+namespace Metabridge.Headless
+{
+    /// <summary>
+    /// Calls everything that SceneClient has over one transport, and leaves tiles and what was said behind. The same code runs on
+    /// .NET and in the player.
+    /// </summary>
+    sealed class SceneCalls
+    {
+        const ulong Seed = ulong.MaxValue;
+        static readonly TilePlace[] Places = { new TilePlace(0, 0), new TilePlace(1, 1), new TilePlace(-2, 3) };
+
+        readonly Action<string, string> report;
+        readonly string folder;
+        readonly SceneClient client;
+
+        internal SceneCalls(Action<string, string> report, string folder, ITransport transport)
+        {
+            this.report = report;
+            this.folder = folder;
+            client = new SceneClient(transport);
+        }
+
+        internal async Task Run()
+        {
+            var tiles = await client.GenerateAsync(Seed, Places, Island());
+            for (int i = 0; i < tiles.Length; i++) Write("generated-" + i, tiles[i]);
+            await Stream();
+            await Rest(tiles);
+            await Errors(tiles[0]);
+        }
+
+        static SceneSettings Island()
+        {
+            return new SceneSettings { Model = "island", Biome = "mountains", Ruggedness = 0.5f, WaterShare = 0.25f };
+        }
+
+        async Task Stream()
+        {
+            int next = 0;
+            await client.StreamAsync(Seed, Places, Island(), tile =>
+            {
+                Write("streamed-" + next++, tile);
+                return Task.CompletedTask;
+            });
+        }
+
+        async Task Rest(TerrainTile[] tiles)
+        {
+            var neighbours = new[] { new TerrainNeighbour(-1, 0, tiles[1]), new TerrainNeighbour(1, 0) };
+            Write("extended-0", await client.ExtendAsync(7, new TilePlace(4, 2), neighbours, Island()));
+            var mask = new bool[tiles[0].Cells * tiles[0].Cells];
+            for (int i = 0; i < mask.Length / 2; i++) mask[i] = true;
+            Write("edited-0", await client.EditAsync(tiles[0], mask, 5, Island()));
+            var codes = await client.EncodeAsync(tiles[0].Heights, Island());
+            var again = await client.DecodeAsync(new[] { codes, tiles[1].Codes }, new[] { Places[0], new TilePlace(1, 0) }, Island());
+            for (int i = 0; i < again.Length; i++) Write("decoded-" + i, again[i]);
+        }
+
+        async Task Errors(TerrainTile tile)
+        {
+            await Fails("unknown biome", () => client.GenerateAsync(1, Places, new SceneSettings { Model = "island", Biome = "moon" }));
+            await Fails("far away", () => client.GenerateAsync(1, new[] { new TilePlace(int.MaxValue, 0) }, Island()));
+            await Fails("empty mask", () => client.EditAsync(tile, new bool[tile.Ground.Length], 1, Island()));
+            await Fails("no neighbours", () => client.ExtendAsync(1, Places[0], new TerrainNeighbour[0], Island()));
+            await Fails("no square", () => client.EncodeAsync(new float[290], Island()));
+            await Fails("callback throws", () => client.StreamAsync(1, Places, Island(), one => throw new FormatException("mine")));
+        }
+
+        async Task Fails(string name, Func<Task> call)
+        {
+            try
+            {
+                await call();
+                report(name, "nothing");
+            }
+            catch (RpcException error)
+            {
+                report(name, error.Status + "|" + error.Field);
+            }
+            catch (Exception error)
+            {
+                report(name, error.GetType().Name + "|" + error.Message);
+            }
+        }
+
+        void Write(string name, TerrainTile tile)
+        {
+            var numbers = new List<float>(tile.Heights);
+            foreach (byte kind in tile.Ground) numbers.Add(kind);
+            foreach (byte kind in tile.ObjectClasses) numbers.Add(kind);
+            foreach (ushort code in tile.Codes) numbers.Add(code);
+            foreach (var thing in tile.Objects)
+            {
+                numbers.AddRange(new[] { thing.Class, thing.X, thing.Y, thing.Z, thing.Yaw, thing.Scale });
+            }
+            var bytes = new byte[sizeof(float) * numbers.Count];
+            Buffer.BlockCopy(numbers.ToArray(), 0, bytes, 0, bytes.Length);
+            File.WriteAllBytes(Path.Combine(folder, name + ".f32"), bytes);
+            report(name, tile.Place + " " + tile.Vertices + " " + tile.Cells + " " + tile.Side + " " + tile.Objects.Length + " " + tile.Model.Name);
+        }
+    }
+}
