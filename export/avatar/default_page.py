@@ -48,13 +48,14 @@ def _facts(trained: Trained, size: int) -> str:
     shape = f"{sheet.image_size} x {sheet.image_size} pixels, {'RGBA' if sheet.channels == 4 else 'RGB'}"
     if sheet.pixel_size > 1:
         shape += f", cells of {sheet.pixel_size} x {sheet.pixel_size} pixels"
+    parts = ["both networks", *["sliders"] * (trained.controls is not None), *["encoder"] * (trained.projector is not None)]
     rows = [
         ("data", f"{sheet.source}, [{sheet.licence}]({sheet.licence_url}); {sheet.count:,} pictures for training"),
         ("attribution", sheet.attribution),
         ("pictures", shape),
         ("generator", f"{parameter_count(generator):,} parameters"),
         ("discriminator", f"{parameter_count(discriminator):,} parameters"),
-        ("file", f"{size / 1e6:.2f} MB in float16: both networks, sliders, encoder"),
+        ("file", f"{size / 1e6:.2f} MB in float16: {', '.join(parts)}"),
     ]
     return "\n".join(["| | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in rows if value)])
 

@@ -60,5 +60,7 @@ def test_the_page_of_a_committed_default_tells_its_record(name: str) -> None:
     trained = load_default(name)
     assert trained.record["command"] in text
     assert f"{trained.record['metrics']['generated']['fd_vgg']:g}" in text
-    assert trained.controls is not None
-    assert all(f"| {slider.name} |" in text for slider in trained.controls.sliders)
+    sliders = trained.controls.sliders if trained.controls else ()
+    assert all(f"| {slider.name} |" in text for slider in sliders)
+    assert ("## Sliders" in text) == ("both networks, sliders" in text) == bool(sliders)
+    assert ("## Projection" in text) == ("encoder |" in text) == (trained.projector is not None)

@@ -110,7 +110,7 @@ def test_the_recorded_command_gives_the_same_configuration() -> None:
 
 @pytest.mark.parametrize("source", ["nothing", "runs/none", "pixel/"])
 def test_an_unknown_source_says_what_there_is(source: str) -> None:
-    with pytest.raises(CheckpointError, match=r"neither a default \(there are \['pixel'\]\) nor a checkpoint file"):
+    with pytest.raises(CheckpointError, match=r"neither a default \(there are \['pixel', 'toon'\]\) nor a checkpoint file"):
         open_trained(source)
 
 
