@@ -2,7 +2,7 @@
 
 First an autoencoder: an encoder with the discriminator's layers finds the style w of a picture and the synthesis network
 draws it again (VAE-GAN, Larsen et al. 2016, arXiv:1512.09300, here with noise of a fixed deviation on w). Then a game over
-styles alone, which costs a hundredth of one over pictures: the mapping network learns to give the encoder's styles. The
+styles alone, far cheaper than one over pictures: the mapping network learns to give the encoder's styles. The
 checkpoint has both, and a discriminator that begins with the encoder's layers: give it to `train --start-from`.
 """
 
