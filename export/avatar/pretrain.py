@@ -9,9 +9,8 @@ checkpoint has both, and a discriminator that begins with the encoder's layers: 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
-import shlex
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +29,7 @@ from export.avatar.pictures import straight
 from export.avatar.sample import DEFAULT_TRUNCATION, draw
 from export.avatar.style_game import StyleGame, StyleGameConfig
 from export.avatar.train import CHECKPOINT, KIND, load_data
+from export.avatar.trained import command_line
 from export.avatar.trainer import Diverged, Trainer
 from export.run_log import RunLog, write_config
 
@@ -112,8 +112,7 @@ class PretrainConfig:
     @property
     def command(self) -> str:
         """The command that does this again."""
-        words = sys.argv[1:] if sys.argv[1:3] == ["avatar", "pretrain"] else ["avatar", "pretrain"]
-        return shlex.join(["python", "-m", "export", *words])
+        return command_line("pretrain", dataclasses.asdict(self), dataclasses.asdict(PretrainConfig()))
 
     def _learn_to_draw(self, trainer: Trainer, images: np.ndarray, log: RunLog) -> PictureEncoder:
         """The autoencoder; the trainer's generators take its averaged drawing network."""

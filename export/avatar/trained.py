@@ -162,10 +162,15 @@ def write_default(trained: Trained, name: str, folder: Path = DEFAULTS) -> Path:
 
 def training_command(config: dict[str, Any]) -> str:
     """The command that starts such a run: every option that changes the weights and is not at its default."""
-    words = ["python", "-m", "export", "avatar", "train"]
-    standard = _flat(TrainConfig().to_json())
+    return command_line("train", config, TrainConfig().to_json())
+
+
+def command_line(verb: str, config: dict[str, Any], standard: dict[str, Any]) -> str:
+    """`python -m export avatar <verb>` with every option that is not at its standard, but for those that tell about places."""
+    words = ["python", "-m", "export", "avatar", verb]
+    defaults = _flat(standard)
     for key, value in _flat(config).items():
-        if key in _PLACES or value == standard.get(key):
+        if key in _PLACES or value == defaults.get(key):
             continue
         flag = key.replace("_", "-")
         words += (
@@ -176,8 +181,9 @@ def training_command(config: dict[str, Any]) -> str:
 
 def _flat(config: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
     """Options by their name on the command line, each with its words."""
-    options = {key: value for key, value in config.items() if key != "model"}
-    options |= {f"model.{key}": value for key, value in config["model"].items()}
+    options: dict[str, Any] = {}
+    for key, value in config.items():
+        options |= {f"{key}.{name}": inner for name, inner in value.items()} if isinstance(value, dict) else {key: value}
     return {key: tuple(value) if isinstance(value, (list, tuple)) else (value,) for key, value in options.items()}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import tyro
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_training import TINY, tiny_config
 
@@ -64,7 +66,10 @@ def test_training_goes_on_from_it_and_names_it(tmp_path: Path, pretrained: Pretr
     source = pretrained.training.folder
     trained = open_trained(str(train(tiny_config(tmp_path, kimg=0.016, start_from=str(source), mixing=0.0))))
     (first, last) = trained.stages
-    assert first["command"].startswith("python -m export avatar pretrain")
+    words = shlex.split(first["command"])
+    assert words[:5] == ["python", "-m", "export", "avatar", "pretrain"]
+    again = tyro.cli(PretrainConfig, args=words[5:])
+    assert dataclasses.replace(again, runs=pretrained.runs, cache=pretrained.cache) == pretrained
     assert first["pictures_seen"] == 800
     assert "avatar train" in last["command"]
     assert last["pictures_seen"] == 16
