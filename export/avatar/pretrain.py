@@ -3,7 +3,8 @@
 First an autoencoder: an encoder with the discriminator's layers finds the style w of a picture and the synthesis network
 draws it again (VAE-GAN, Larsen et al. 2016, arXiv:1512.09300, here with noise of a fixed deviation on w). Then a game over
 styles alone, far cheaper than one over pictures: the mapping network learns to give the encoder's styles. The
-checkpoint has both, and a discriminator that begins with the encoder's layers: give it to `train --start-from`.
+checkpoint has both, and a discriminator that begins with the encoder's layers: give it to `train --start-from`. Beside it,
+drawing.pt holds the autoencoder alone, from which a stopped run goes on.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tqdm import tqdm
 from export import checkpoint
 from export.avatar.autoencoder import PictureEncoder, reconstruction_loss
 from export.avatar.config import TrainConfig
-from export.avatar.model import ModelConfig
+from export.avatar.model import ModelConfig, Synthesis
 from export.avatar.pictures import straight
 from export.avatar.sample import DEFAULT_TRUNCATION, draw
 from export.avatar.style_game import StyleGame, StyleGameConfig
@@ -34,6 +35,10 @@ from export.avatar.trainer import Diverged, Trainer
 from export.run_log import RunLog, write_config
 
 WARM_UP_STEPS = 200
+DRAWING = "drawing.pt"
+DRAWING_KIND = "avatar-drawing"
+DRAWING_FIELDS = ("source", "path", "faces", "model", "kimg", "batch", "learning_rate", "style_noise", "seed")
+"""What must agree before a stopped autoencoder goes on."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,10 @@ class PretrainConfig:
     """The game over styles."""
     seed: int = 1
     """Seed of weights, order of pictures and noise."""
+    save_minutes: float = 5.0
+    """Minutes between two states of the autoencoder, from which a stopped run goes on."""
+    resume: bool = False
+    """Go on where a stopped run was; with a finished autoencoder only the game over styles is played again."""
     threads: int = 0
     """CPU threads of PyTorch; 0 leaves its default."""
 
@@ -88,10 +97,11 @@ class PretrainConfig:
 
     def pretrain(self) -> Path:
         """Trains both stages; returns the path of the checkpoint. Raises ValueError when the run exists."""
-        config, started = self.training, time.monotonic()
+        config = self.training
         path = config.folder / CHECKPOINT
-        if path.exists():
-            raise ValueError(f'"{path}" exists; choose another --run name')
+        for existing in (path, config.folder / DRAWING):
+            if existing.exists() and not self.resume:
+                raise ValueError(f'"{existing}" exists; give --resume to go on, or choose another --run name')
         if self.threads:
             torch.set_num_threads(self.threads)
         dataset = load_data(config)
@@ -99,10 +109,14 @@ class PretrainConfig:
         trainer.datasheet = dataset.datasheet.to_json()
         with RunLog(config.folder) as log:
             write_config(config.folder, config.to_json())
-            encoder = self._learn_to_draw(trainer, dataset.images, log)
+            drawing = Drawing(self, trainer.generator.synthesis)
+            self._learn_to_draw(drawing, dataset.images, log)
+            for generator in (trainer.generator, trainer.average):
+                generator.synthesis.load_state_dict(drawing.average.state_dict())
+            started, encoder = time.monotonic(), drawing.encoder.eval()
             self._learn_styles(trainer, encoder, dataset.images, log)
             begin_with(trainer.discriminator, encoder.layers)
-            trainer.step, trainer.seconds = int(self.kimg * 1000) // self.batch, time.monotonic() - started
+            trainer.step, trainer.seconds = drawing.step, drawing.seconds + time.monotonic() - started
             images = straight(draw(trainer.average, range(64), DEFAULT_TRUNCATION))
             enlarge = max(1, 128 // self.model.image_size)
             log.pictures("samples", images, trainer.images_seen, columns=8, enlarge=enlarge)
@@ -114,32 +128,24 @@ class PretrainConfig:
         """The command that does this again."""
         return command_line("pretrain", dataclasses.asdict(self), dataclasses.asdict(PretrainConfig()))
 
-    def _learn_to_draw(self, trainer: Trainer, images: np.ndarray, log: RunLog) -> PictureEncoder:
-        """The autoencoder; the trainer's generators take its averaged drawing network."""
-        torch.manual_seed(self.seed)
-        synthesis = trainer.generator.synthesis.requires_grad_(True)
-        encoder = PictureEncoder(self.model).to(memory_format=torch.channels_last)
-        average = copy.deepcopy(synthesis).requires_grad_(False)
-        parameters = [*synthesis.parameters(), *encoder.parameters()]
-        optimiser = torch.optim.Adam(parameters, lr=self.learning_rate, betas=(0.9, 0.99), fused=True)
-        rng, steps = np.random.default_rng(self.seed), max(1, int(self.kimg * 1000) // self.batch)
-        for step in tqdm(range(steps), desc="drawing again", unit="step"):
-            optimiser.param_groups[0]["lr"] = self.learning_rate * schedule(step, steps)
-            batch = batch_of(images, rng.choice(len(images), self.batch))
-            styles = encoder(batch)
-            noisy = styles + self.style_noise * torch.randn_like(styles)
-            loss = reconstruction_loss(synthesis, noisy, batch)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            follow(average, synthesis, 0.01)
-            if step % 100 == 99 or step == steps - 1:
-                if not math.isfinite(loss.item()):
-                    raise Diverged(f"the loss became {loss.item()} after {step + 1} steps; use a lower --learning-rate")
-                log.scalars({"pretrain/loss": loss.item()}, (step + 1) * self.batch)
-        for generator in (trainer.generator, trainer.average):
-            generator.synthesis.load_state_dict(average.state_dict())
-        return encoder.eval()
+    def _learn_to_draw(self, drawing: Drawing, images: np.ndarray, log: RunLog) -> None:
+        """The autoencoder, from where it stands to its end."""
+        path, steps = self.training.folder / DRAWING, max(1, int(self.kimg * 1000) // self.batch)
+        if path.exists():
+            drawing.restore(checkpoint.load(path, DRAWING_KIND))
+        saved = begun = time.monotonic()
+        before = drawing.seconds
+        for step in tqdm(range(drawing.step, steps), desc="drawing again", unit="step", initial=drawing.step, total=steps):
+            value = drawing.train_step(images, schedule(step, steps))
+            drawing.seconds = before + time.monotonic() - begun
+            last = step == steps - 1
+            if step % 100 == 99 or last:
+                if not math.isfinite(value.item()):
+                    raise Diverged(f"the loss became {value.item()} after {step + 1} steps; use a lower --learning-rate")
+                log.scalars({"pretrain/loss": value.item()}, (step + 1) * self.batch)
+            if last or time.monotonic() - saved > self.save_minutes * 60:
+                saved = time.monotonic()
+                checkpoint.save(path, DRAWING_KIND, drawing.state())
 
     def _learn_styles(self, trainer: Trainer, encoder: PictureEncoder, images: np.ndarray, log: RunLog) -> None:
         """The game over the styles of some pictures; the trainer's generators take its averaged mapping network."""
@@ -154,6 +160,64 @@ class PretrainConfig:
                 log.scalars(losses, int(self.kimg * 1000) + step)
         for generator in (trainer.generator, trainer.average):
             generator.mapping.load_state_dict(game.averaged().state_dict())
+
+
+class Drawing:
+    """The autoencoder while it learns: both networks, the averaged drawing network and what a stopped run needs."""
+
+    def __init__(self, config: PretrainConfig, synthesis: Synthesis) -> None:
+        torch.manual_seed(config.seed)
+        self.config, self.synthesis = config, synthesis.requires_grad_(True)
+        self.encoder = PictureEncoder(config.model).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(synthesis).requires_grad_(False)
+        parameters = [*synthesis.parameters(), *self.encoder.parameters()]
+        self.optimiser = torch.optim.Adam(parameters, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
+        self.rng = torch.Generator().manual_seed(config.seed)
+        self.step, self.seconds = 0, 0.0
+
+    def train_step(self, images: np.ndarray, pace: float) -> Tensor:
+        """Draws some pictures again, at a share of the learning rate; returns the loss."""
+        self.optimiser.param_groups[0]["lr"] = self.config.learning_rate * pace
+        batch = batch_of(images, torch.randint(len(images), (self.config.batch,), generator=self.rng).numpy())
+        styles = self.encoder(batch)
+        noisy = styles + self.config.style_noise * torch.randn(styles.shape, generator=self.rng)
+        loss = reconstruction_loss(self.synthesis, noisy, batch)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        follow(self.average, self.synthesis, 0.01)
+        self.step += 1
+        return loss.detach()
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds: enough to go on bit for bit."""
+        return {
+            "options": self._options(),
+            "networks": {name: network.state_dict() for name, network in self._networks().items()},
+            "optimiser": self.optimiser.state_dict(),
+            "rng": self.rng.get_state(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes over a checkpoint's state; raises ValueError when it was made with other options."""
+        for name, value in self._options().items():
+            then = state["options"].get(name)
+            if then != value:
+                raise ValueError(f"the run was begun with {name} = {then}, not {value}; use another --run name")
+        for name, network in self._networks().items():
+            network.load_state_dict(state["networks"][name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.rng.set_state(state["rng"])
+        self.step, self.seconds = state["step"], state["seconds"]
+
+    def _options(self) -> dict[str, Any]:
+        values = dataclasses.asdict(self.config)
+        return {name: values[name] for name in DRAWING_FIELDS}
+
+    def _networks(self) -> dict[str, nn.Module]:
+        return {"encoder": self.encoder, "synthesis": self.synthesis, "average": self.average}
 
 
 def batch_of(images: np.ndarray, chosen: np.ndarray) -> Tensor:

@@ -26,7 +26,7 @@ from export.avatar.model import Discriminator, Generator, ModelConfig
 TRAINER = "export.avatar StyleGAN2"
 DEFAULTS = Path(__file__).parent / "defaults"
 DEFAULT_NAME = "pixel"
-_PLACES = {"run", "runs", "cache", "resume", "log_every", "grid_minutes", "device"}
+_PLACES = {"run", "runs", "cache", "resume", "log_every", "grid_minutes", "save_minutes", "device"}
 _NOT_RECORDED = SESSION_FIELDS | {"path", "licence"}
 """Options left out of records: they change no weight, or tell about the machine."""
 
