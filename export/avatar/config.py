@@ -63,6 +63,8 @@ class TrainConfig:
     """The game: logistic (non-saturating), minimax (the original one) or hinge."""
     learning_rate: float = 0.0025
     """Learning rate of Adam for both networks."""
+    decay_kimg: float = 0.0
+    """Thousands of pictures in which the learning rates fall along a quarter of a cosine to a fiftieth; 0 keeps them."""
     mapping_rate: float = 1.0
     """The mapping network learns so many times as fast, on top of its layers' own factor of 0.01: more for short runs."""
     r1_gamma: float = 0.1
@@ -145,7 +147,7 @@ class TrainConfig:
 
 _POSITIVE = "faces batch accumulate r1_interval path_interval log_every learning_rate mapping_rate metric_count"
 _NOT_NEGATIVE = (
-    "minutes kimg take head_start_kimg r1_gamma path_weight palette_purity average_kimg grid_minutes threads seed "
+    "minutes kimg take head_start_kimg decay_kimg r1_gamma path_weight palette_purity average_kimg grid_minutes threads seed "
     "metric_minutes metric_kimg augment_kimg freeze_discriminator_layers"
 )
 LIMITS: tuple[tuple[str, str, Callable[[float], bool]], ...] = (

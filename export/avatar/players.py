@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,6 +30,12 @@ class Player:
         ratio = interval / (interval + 1) if interval else 1.0
         rate, betas = config.learning_rate * ratio, (0.0, 0.99**ratio)
         self.optimiser = torch.optim.Adam(parameter_groups(self, config, rate), betas=betas, eps=1e-8, fused=True)
+        self.rates = [group["lr"] for group in self.optimiser.param_groups]
+
+    def pace(self, share: float) -> None:
+        """Learns at a share of the configured learning rates from here on."""
+        for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
+            group["lr"] = rate * share
 
     def learn(self, enabled: bool) -> None:
         """Lets gradients reach the weights that are not frozen, or none."""
@@ -56,6 +63,11 @@ def parameter_groups(player: Player, config: TrainConfig, rate: float) -> list[d
         {"params": others, "lr": rate},
         {"params": [p for p in player.trained if p in mapping], "lr": rate * config.mapping_rate},
     ]
+
+
+def pace_at(kimg: float, decay_kimg: float) -> float:
+    """The share of the learning rates after kimg thousand pictures: a quarter of a cosine, then a fiftieth."""
+    return max(0.02, math.cos(min(1.0, kimg / decay_kimg) * math.pi / 2)) if decay_kimg else 1.0
 
 
 class Precision:

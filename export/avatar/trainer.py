@@ -19,7 +19,7 @@ from export.avatar.latents import Latents, draw_latents
 from export.avatar.model import Discriminator, Generator
 from export.avatar.palette import APART, choose_palette, match_palette
 from export.avatar.parallel import mean, world
-from export.avatar.players import Player, Precision, build, frozen_discriminator, frozen_generator
+from export.avatar.players import Player, Precision, build, frozen_discriminator, frozen_generator, pace_at
 
 
 class Diverged(RuntimeError):
@@ -123,6 +123,8 @@ class Trainer:
     def train_step(self) -> None:
         """One step of both players: they share the generated pictures, the discriminator moves first."""
         config = self.config
+        for player in self.players.values():
+            player.pace(pace_at(self.images_seen / 1000, config.decay_kimg))
         batches = self.batches.draw(self.step, self.strength.p)
         fakes = self._fakes(batches)
         reals = self._step_discriminator(batches, fakes)

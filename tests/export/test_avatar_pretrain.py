@@ -11,12 +11,13 @@ import pytest
 import torch
 import tyro
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_training import TINY, tiny_config
+from tiny_training import TINY, assert_identical, noise_pictures, tiny_config
 
+from export import checkpoint
 from export.avatar.autoencoder import PictureEncoder, nearest_colour, reconstruction_loss
 from export.avatar.model import Discriminator, Generator, Mapping, ModelConfig
 from export.avatar.palette import choose_palette
-from export.avatar.pretrain import PretrainConfig, begin_with, schedule
+from export.avatar.pretrain import DRAWING_KIND, Drawing, PretrainConfig, begin_with, schedule
 from export.avatar.style_game import StyleGame, StyleGameConfig
 from export.avatar.train import train
 from export.avatar.trained import open_trained
@@ -58,8 +59,44 @@ def test_equal_options_give_equal_networks(tmp_path: Path) -> None:
 
 
 def test_a_run_is_not_written_over(pretrained: PretrainConfig) -> None:
-    with pytest.raises(ValueError, match=r"checkpoint.pt\" exists; choose another --run name"):
+    with pytest.raises(ValueError, match=r"checkpoint.pt\" exists; give --resume to go on, or choose another --run name"):
         pretrained.pretrain()
+
+
+def test_a_stopped_autoencoder_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    config, pictures = pretraining(tmp_path, model=CELLS), noise_pictures()
+    whole, part, rest = (drawing(config) for _ in range(3))
+    for step in range(6):
+        whole.train_step(pictures, 1.0 / (step + 1))
+    for step in range(3):
+        part.train_step(pictures, 1.0 / (step + 1))
+    checkpoint.save(tmp_path / "drawing.pt", DRAWING_KIND, part.state())
+    rest.restore(checkpoint.load(tmp_path / "drawing.pt", DRAWING_KIND))
+    for step in range(3, 6):
+        rest.train_step(pictures, 1.0 / (step + 1))
+    assert_identical(whole.state(), rest.state())
+
+
+def drawing(config: PretrainConfig) -> Drawing:
+    torch.manual_seed(0)
+    return Drawing(config, Generator(config.model).synthesis)
+
+
+def test_a_stopped_run_goes_on_from_its_autoencoder(tmp_path: Path) -> None:
+    first, second = (pretraining(tmp_path, run=run, kimg=0.04) for run in ("first", "second"))
+    first.pretrain()
+    path = second.pretrain()
+    networks = open_trained(str(path)).generator.state_dict()
+    path.unlink()
+    with pytest.raises(ValueError, match=r"drawing.pt\" exists; give --resume"):
+        second.pretrain()
+    with pytest.raises(ValueError, match=r"the run was begun with style_noise = 0\.15, not 0\.3; use another --run name"):
+        dataclasses.replace(second, style_noise=0.3, resume=True).pretrain()
+    dataclasses.replace(second, resume=True).pretrain()
+    again = open_trained(str(path))
+    for name, weight in again.generator.state_dict().items():
+        assert torch.equal(weight, networks[name]), name
+    assert "resume" not in again.stages[0]["command"]
 
 
 def test_training_goes_on_from_it_and_names_it(tmp_path: Path, pretrained: PretrainConfig) -> None:
@@ -112,8 +149,9 @@ def test_with_a_palette_the_loss_is_the_cross_entropy_of_the_data_s_colours() ->
 
 
 def test_the_encoder_gives_styles_of_unit_deviation() -> None:
+    torch.manual_seed(0)
     encoder = PictureEncoder(TINY)
-    styles = encoder(torch.randn(64, 3, 32, 32))
+    styles = encoder(10.0 * torch.randn(64, 3, 32, 32))
     assert styles.shape == (64, TINY.latent_size)
     torch.testing.assert_close(styles.mean(dim=0), torch.zeros(TINY.latent_size), atol=1e-4, rtol=0)
     torch.testing.assert_close(styles.var(dim=0, unbiased=False), torch.ones(TINY.latent_size), atol=0.02, rtol=0)

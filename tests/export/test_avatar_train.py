@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
 def test_a_run_with_everything_that_has_a_state_resumes_exactly(tmp_path: Path) -> None:
     """Augmentation that adapts, reduced precision, and batches in two parts, stopped between two corrections of p."""
     extras = {"augment": "bgc", "augment_p": 0.5, "augment_kimg": 0.5, "precision": "bfloat16", "accumulate": 2}
+    extras["decay_kimg"] = 0.1
     whole, parts = (tiny_config(tmp_path, run=run, kimg=0.08, **extras) for run in ("whole", "parts"))
     train(whole)
     train(dataclasses.replace(parts, kimg=0.048))
@@ -202,6 +204,7 @@ def test_a_budget_in_minutes_ends_the_session(tmp_path: Path) -> None:
         ({"start_from": "pixel", "freeze_discriminator_layers": 4}, "freeze_discriminator_layers is 4; there are 3 blocks"),
         ({"augment_p": 1.5}, "augment_p is 1.5; it must be from 0 to 1"),
         ({"r1_gamma": float("nan")}, "r1_gamma is nan; it must not be below 0"),
+        ({"decay_kimg": -1.0}, "decay_kimg is -1.0; it must not be below 0"),
         ({"metric_kimg": 1.0, "metric_minutes": 1.0}, "choose one"),
     ],
 )
@@ -330,6 +333,18 @@ def test_the_mapping_network_learns_at_its_own_rate(tmp_path: Path) -> None:
         steps.append([(after[name] - before[name]).abs().mean().item() for name in names])
     assert steps[1][0] == pytest.approx(3 * steps[0][0], rel=0.02)
     assert steps[1][1] == pytest.approx(steps[0][1], rel=0.02)
+
+
+def test_the_learning_rates_fall_along_a_quarter_of_a_cosine(tmp_path: Path) -> None:
+    trainer = Trainer(tiny_config(tmp_path, decay_kimg=0.04, mapping_rate=3.0), noise_pictures())
+    rates = []
+    for _ in range(7):
+        trainer.train_step()
+        rates.append([group["lr"] for player in trainer.players.values() for group in player.optimiser.param_groups])
+    shares = [[now / first for now, first in zip(row, rates[0], strict=True)] for row in rates]
+    for step, row in enumerate(shares):
+        expected = math.cos(step / 5 * math.pi / 2) if step < 5 else 0.02
+        assert row == pytest.approx([expected] * 3), step
 
 
 def test_the_pictures_of_a_run_become_a_film(tmp_path: Path) -> None:
