@@ -26,7 +26,7 @@ def draw_avatars(client: Client, path: Path, train_seconds: float) -> None:
     titles = ("the default generator, committed", f"trained just now, {train_seconds:.0f} s on this machine")
     for grid, title, x in ((left, titles[0], MARGIN), (right, titles[1], left.width + 2 * MARGIN)):
         draw.text((x, MARGIN - 6), title, INK, ImageFont.load_default(20))
-        draw.text((x, MARGIN + 18), f"seeds 0 to {ROWS * COLUMNS - 1}, truncation 0.7", FAINT, ImageFont.load_default(14))
+        draw.text((x, MARGIN + 18), f"seeds 0 to {ROWS * COLUMNS - 1}", FAINT, ImageFont.load_default(14))
         page.paste(grid, (x, MARGIN + TITLE))
     page.save(path)
 

@@ -19,7 +19,7 @@ from export.avatar.default_command import DefaultConfig
 from export.avatar.evaluate import EvaluateConfig
 from export.avatar.pictures import straight
 from export.avatar.pretrain import PretrainConfig
-from export.avatar.sample import DEFAULT_TRUNCATION, draw
+from export.avatar.sample import draw
 from export.avatar.to_onnx import export_avatar
 from export.avatar.train import train
 from export.avatar.trained import open_trained
@@ -41,8 +41,8 @@ class SampleConfig:
     """Draw so many pictures, from the first seed upwards; 0 draws the given seeds."""
     source: Source = "default"
     """default, a checkpoint file or a run folder."""
-    truncation: float = DEFAULT_TRUNCATION
-    """1 for all the variety, 0 for the mean face."""
+    truncation: float | None = None
+    """1 for all the variety, 0 for the mean face; left out, the model's own."""
     control: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE"), tyro.conf.UseAppendAction] = ()
     """Move a slider for all pictures, such as --control glasses=0.8; can be given several times."""
     columns: int = 8

@@ -237,6 +237,7 @@ def save_controls_sheet(generator: Generator, controls: Controls, seeds: tuple[i
     """Saves one slider a row for the faces of some seeds, at the default truncation."""
     z = torch.from_numpy(draws.latents(list(seeds), generator.config.latent_size))
     noise = torch.from_numpy(draws.avatar_noise(list(seeds), generator.config.noise_size))
-    w = generator.mapping.w_mean + control_report.DEFAULT_TRUNCATION * (generator.mapping.to_w(z) - generator.mapping.w_mean)
+    mean = generator.mapping.w_mean
+    w = mean + generator.config.default_truncation * (generator.mapping.to_w(z) - mean)
     styles = w[:, None].expand(-1, generator.config.num_layers, -1)
     control_report.save_sheet(generator, controls, styles, noise, path, enlarge=max(1, 64 // generator.config.image_size))

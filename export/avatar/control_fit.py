@@ -23,7 +23,6 @@ from export.avatar.directions import (
     sample_styles,
 )
 from export.avatar.model import Generator
-from export.avatar.sample import DEFAULT_TRUNCATION
 
 START = 2.5
 """Standard deviations of w that a slider moves before its range is measured; axes without a name keep it."""
@@ -176,7 +175,7 @@ def measure_range(
     The length is the shortest that brings ENOUGH of the faces below 0.5 over it, or that brings most. The lower end is
     as far the other way as brings as many back, from -2 to -0.5.
     """
-    w = sample_styles(generator, config.calibration, rng, DEFAULT_TRUNCATION)[:, None]
+    w = sample_styles(generator, config.calibration, rng, generator.config.default_truncation)[:, None]
     noise = torch.from_numpy(rng.standard_normal((len(w), generator.config.noise_size), np.float32))
     has = logits(predictor, draw(generator, w.expand(-1, len(move), -1), noise))[:, attribute] > 0
 

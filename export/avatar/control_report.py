@@ -16,7 +16,6 @@ from export.avatar.controls import Controls, Slider
 from export.avatar.directions import draw, sample_styles
 from export.avatar.model import Generator
 from export.avatar.pictures import over, to_uint8
-from export.avatar.sample import DEFAULT_TRUNCATION
 
 STEPS = 7
 LABEL_WIDTH = 130
@@ -45,7 +44,7 @@ def measure_controls(
     """
     rng = np.random.default_rng([seed, 0xFACE])
     layers = generator.config.num_layers
-    w = sample_styles(generator, faces, rng, DEFAULT_TRUNCATION)[:, None].expand(-1, layers, -1)
+    w = sample_styles(generator, faces, rng, generator.config.default_truncation)[:, None].expand(-1, layers, -1)
     noise = torch.from_numpy(rng.standard_normal((faces, generator.config.noise_size), np.float32))
     images = draw(generator, w, noise)
     scale, looks = _random_distance(images[:compared])

@@ -26,7 +26,7 @@ def page(name: str, trained: Trained, size: int, sheets: Sequence[str]) -> str:
     """Returns Markdown for the default `name`, whose weights take `size` bytes and which has these sheets beside it."""
     parts = [
         f"# The default `{name}`",
-        f"Seeds 0 to 63 at truncation 0.7:\n\n![64 avatars]({name}.png)",
+        f"Seeds 0 to 63 at truncation {trained.generator.config.default_truncation}:\n\n![64 avatars]({name}.png)",
         _facts(trained, size),
         _training(trained.stages),
     ]

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from export.avatar.flow import StyleFlow
 from export.avatar.layers import EqualConv, EqualLinear, ModulatedConv, Resample, activate, downsample, upsample
 
 
@@ -31,8 +32,16 @@ class ModelConfig:
     """With a palette: the scores are multiplied by it before they are mixed; above 1 cells come to one colour sooner."""
     latent_size: int = 64
     """Length of z and of w."""
+    mapping: Literal["layers", "flow"] = "layers"
+    """What makes w of z: the paper's fully connected layers, or a flow, which tells kinds of pictures apart (pretrain)."""
     mapping_layers: int = 4
     """Fully connected layers between z and w."""
+    flow_width: int = 256
+    """Numbers inside the flow's velocity field."""
+    flow_blocks: int = 3
+    """Residual blocks of the velocity field."""
+    flow_steps: int = 4
+    """Steps from z to w; each asks the velocity field twice."""
     channel_base: int = 768
     """Feature maps times resolution: a layer at R x R pixels has channel_base / R maps."""
     channel_max: int = 96
@@ -52,10 +61,18 @@ class ModelConfig:
             )
         if self.palette_size < 0 or self.palette_size == 1:
             raise ValueError(f"palette_size is {self.palette_size}; it must be 0 or at least 2")
+        for name in ("latent_size", "mapping_layers", "flow_width", "flow_blocks", "flow_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
         if not self.palette_sharpness > 0:
             raise ValueError(f"palette_sharpness is {self.palette_sharpness}; it must be above 0")
         if self.channels and len(self.channels) != len(self.resolutions):
             raise ValueError(f"channels has {len(self.channels)} numbers; it needs one for each of {self.resolutions}")
+
+    @property
+    def default_truncation(self) -> float:
+        """How far w goes from the mean unless asked: nearer than a flow puts it, w is of no kind of picture."""
+        return 0.7 if self.mapping == "layers" else 1.0
 
     @property
     def grid_size(self) -> int:
@@ -89,17 +106,25 @@ class Mapping(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        size = config.latent_size
-        self.layers = nn.ModuleList(EqualLinear(size, size, lr_multiplier=0.01) for _ in range(config.mapping_layers))
+        size, count = config.latent_size, config.mapping_layers if config.mapping == "layers" else 0
+        self.layers = nn.ModuleList(EqualLinear(size, size, lr_multiplier=0.01) for _ in range(count))
+        self.flow = StyleFlow(size, config.flow_width, config.flow_blocks, config.flow_steps) if not count else None
         self.register_buffer("w_mean", torch.zeros(size))
         self.register_buffer("layer_index", torch.arange(config.num_layers), persistent=False)
         self.w_mean: Tensor
         self.layer_index: Tensor
 
+    @staticmethod
+    def on_sphere(z: Tensor) -> Tensor:
+        """Latents [N, L] scaled to a mean square of 1."""
+        # A lower bound, where the paper adds 1e-8: the exporter drops so small a summand, and z = 0 would give NaN.
+        return z * torch.rsqrt(z.square().mean(dim=1, keepdim=True).clamp_min(1e-8))
+
     def to_w(self, z: Tensor) -> Tensor:
         """Maps z [N, L] to w [N, L]; z counts by its direction only."""
-        # A lower bound, where the paper adds 1e-8: the exporter drops so small a summand, and z = 0 would give NaN.
-        w = z * torch.rsqrt(z.square().mean(dim=1, keepdim=True).clamp_min(1e-8))
+        w = self.on_sphere(z)
+        if self.flow is not None:
+            return self.flow(w)
         for layer in self.layers:
             w = activate(layer(w))
         return w

@@ -14,6 +14,7 @@ from export.avatar.config import TrainConfig
 from export.avatar.model import Discriminator, Generator
 from export.avatar.parallel import average_gradients
 
+FLOW_RATE = 0.01
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -54,14 +55,18 @@ class Player:
 
 
 def parameter_groups(player: Player, config: TrainConfig, rate: float) -> list[dict[str, Any]]:
-    """The weights that learn, with their learning rates: the mapping network has its own, unless it is the same."""
+    """The weights that learn, with their learning rates: the mapping network has its own, unless it is the same.
+
+    A flow learns at a hundredth, as the fully connected layers do by their own scale.
+    """
     mapping = {p for name, p in player.network.named_parameters() if name.startswith("mapping.")} & set(player.trained)
-    if config.mapping_rate == 1.0 or not mapping:
+    factor = config.mapping_rate * (FLOW_RATE if config.model.mapping == "flow" else 1.0)
+    if factor == 1.0 or not mapping:
         return [{"params": player.trained, "lr": rate}]
     others = [p for p in player.trained if p not in mapping]
     return [
         {"params": others, "lr": rate},
-        {"params": [p for p in player.trained if p in mapping], "lr": rate * config.mapping_rate},
+        {"params": [p for p in player.trained if p in mapping], "lr": rate * factor},
     ]
 
 

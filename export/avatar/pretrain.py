@@ -1,10 +1,10 @@
 """`python -m export avatar pretrain`: a generator that draws before it plays, for runs of hours instead of weeks.
 
 First an autoencoder: an encoder with the discriminator's layers finds the style w of a picture and the synthesis network
-draws it again (VAE-GAN, Larsen et al. 2016, arXiv:1512.09300, here with noise of a fixed deviation on w). Then a game over
-styles alone, far cheaper than one over pictures: the mapping network learns to give the encoder's styles. The
-checkpoint has both, and a discriminator that begins with the encoder's layers: give it to `train --start-from`. Beside it,
-drawing.pt holds the autoencoder alone, from which a stopped run goes on.
+draws it again (VAE-GAN, Larsen et al. 2016, arXiv:1512.09300, here with noise of a fixed deviation on w). Then the mapping
+network, a flow, learns to give the encoder's styles, far more cheaply than anything over pictures. The checkpoint has both,
+and a discriminator that begins with the encoder's layers: give it to `train --start-from`. Beside it, drawing.pt holds the
+autoencoder alone, from which a stopped run goes on.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from export.avatar.autoencoder import PictureEncoder, reconstruction_loss
 from export.avatar.config import TrainConfig
 from export.avatar.model import ModelConfig, Synthesis
 from export.avatar.pictures import straight
-from export.avatar.sample import DEFAULT_TRUNCATION, draw
-from export.avatar.style_game import StyleGame, StyleGameConfig
+from export.avatar.sample import draw
+from export.avatar.style_flow import FlowConfig, FlowMatching
 from export.avatar.train import CHECKPOINT, KIND, load_data
 from export.avatar.trained import command_line
 from export.avatar.trainer import Diverged, Trainer
@@ -59,8 +59,8 @@ class PretrainConfig:
     """How many built-in faces to draw."""
     cache: Path = Path("data/avatar")
     """Folder where prepared pictures are kept."""
-    model: ModelConfig = field(default_factory=ModelConfig)
-    """Shape of both networks, the same as for the training that follows."""
+    model: ModelConfig = field(default_factory=lambda: ModelConfig(mapping="flow"))
+    """Shape of both networks, the same as for the training that follows; the mapping network is a flow."""
     kimg: float = 100.0
     """Thousands of pictures to draw again."""
     batch: int = 16
@@ -71,14 +71,14 @@ class PretrainConfig:
     """Deviation of the noise on the styles, whose own deviation is 1: what the mapping network may be off by."""
     encoded: int = 20_000
     """Pictures whose styles the mapping network learns from."""
-    game: StyleGameConfig = field(default_factory=StyleGameConfig)
-    """The game over styles."""
+    flow: FlowConfig = field(default_factory=FlowConfig)
+    """How the mapping network learns."""
     seed: int = 1
     """Seed of weights, order of pictures and noise."""
     save_minutes: float = 5.0
     """Minutes between two states of the autoencoder, from which a stopped run goes on."""
     resume: bool = False
-    """Go on where a stopped run was; with a finished autoencoder only the game over styles is played again."""
+    """Go on where a stopped run was; with a finished autoencoder only the mapping network learns again."""
     threads: int = 0
     """CPU threads of PyTorch; 0 leaves its default."""
 
@@ -86,6 +86,8 @@ class PretrainConfig:
         for name in ("kimg", "batch", "learning_rate", "encoded"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+        if self.model.mapping != "flow":
+            raise ValueError(f"mapping is {self.model.mapping}; only a flow is pretrained: give --model.mapping flow")
         if self.style_noise < 0:
             raise ValueError(f"style_noise is {self.style_noise}; it must not be below 0")
 
@@ -117,7 +119,7 @@ class PretrainConfig:
             self._learn_styles(trainer, encoder, dataset.images, log)
             begin_with(trainer.discriminator, encoder.layers)
             trainer.step, trainer.seconds = drawing.step, drawing.seconds + time.monotonic() - started
-            images = straight(draw(trainer.average, range(64), DEFAULT_TRUNCATION))
+            images = straight(draw(trainer.average, range(64)))
             enlarge = max(1, 128 // self.model.image_size)
             log.pictures("samples", images, trainer.images_seen, columns=8, enlarge=enlarge)
             checkpoint.save(path, KIND, trainer.state() | {"command": self.command})
@@ -148,18 +150,18 @@ class PretrainConfig:
                 checkpoint.save(path, DRAWING_KIND, drawing.state())
 
     def _learn_styles(self, trainer: Trainer, encoder: PictureEncoder, images: np.ndarray, log: RunLog) -> None:
-        """The game over the styles of some pictures; the trainer's generators take its averaged mapping network."""
+        """Flow matching to the styles of some pictures; the trainer's generators take the averaged mapping network."""
         chosen = np.random.default_rng(self.seed).permutation(len(images))[: self.encoded]
         parts = np.array_split(chosen, -(-len(chosen) // 64))
         with torch.no_grad():
             styles = torch.cat([encoder(batch_of(images, part)) for part in tqdm(parts, desc="encoding", unit="batch")])
-        game = StyleGame(self.game, trainer.generator.mapping, styles, self.style_noise, self.seed)
-        for step in tqdm(range(self.game.steps), desc="styles", unit="step"):
-            losses = game.step()
+        matching = FlowMatching(self.flow, trainer.generator.mapping, styles, self.seed)
+        for step in tqdm(range(self.flow.steps), desc="styles", unit="step"):
+            loss = matching.step()
             if step % 500 == 499:
-                log.scalars(losses, int(self.kimg * 1000) + step)
+                log.scalars({"pretrain/flow": loss}, int(self.kimg * 1000) + step)
         for generator in (trainer.generator, trainer.average):
-            generator.mapping.load_state_dict(game.averaged().state_dict())
+            generator.mapping.load_state_dict(matching.averaged().state_dict())
 
 
 class Drawing:
@@ -204,6 +206,8 @@ class Drawing:
         """Takes over a checkpoint's state; raises ValueError when it was made with other options."""
         for name, value in self._options().items():
             then = state["options"].get(name)
+            if name == "model":
+                then = {key: then.get(key) for key in value}
             if then != value:
                 raise ValueError(f"the run was begun with {name} = {then}, not {value}; use another --run name")
         for name, network in self._networks().items():
@@ -214,7 +218,8 @@ class Drawing:
 
     def _options(self) -> dict[str, Any]:
         values = dataclasses.asdict(self.config)
-        return {name: values[name] for name in DRAWING_FIELDS}
+        shape = {key: value for key, value in values["model"].items() if not key.startswith(("mapping", "flow"))}
+        return {name: values[name] for name in DRAWING_FIELDS} | {"model": shape}
 
     def _networks(self) -> dict[str, nn.Module]:
         return {"encoder": self.encoder, "synthesis": self.synthesis, "average": self.average}

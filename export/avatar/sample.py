@@ -12,14 +12,13 @@ from bridge import seeds as draws
 from export.avatar.model import Generator
 from export.avatar.pictures import to_uint8
 
-DEFAULT_TRUNCATION = 0.7
 MAX_TRUNCATION = 2.0
 
 
 def generate(
     generator: Generator,
     seeds: Sequence[int],
-    truncation: float = DEFAULT_TRUNCATION,
+    truncation: float | None = None,
     batch: int = 16,
     *,
     offset: Tensor | None = None,
@@ -32,16 +31,18 @@ def generate(
 def draw(
     generator: Generator,
     seeds: Sequence[int],
-    truncation: float = DEFAULT_TRUNCATION,
+    truncation: float | None = None,
     batch: int = 16,
     *,
     offset: Tensor | None = None,
 ) -> np.ndarray:
     """Draws one picture for each seed: float32 [N, image_channels, H, W], about -1 to 1. The draws are those of `bridge.seeds`.
 
-    offset [num_layers, L] is added to the styles, as `Controls.offset` gives it for the values of sliders.
+    truncation None is the model's own. offset [num_layers, L] is added to the styles, as `Controls.offset` gives it for the
+    values of sliders.
     Raises ValueError for a seed or a truncation out of range.
     """
+    truncation = generator.config.default_truncation if truncation is None else truncation
     for seed in seeds:
         if not 0 <= seed <= draws.MAX_SEED:
             raise ValueError(f"seed is {seed}; it must be from 0 to {draws.MAX_SEED}")

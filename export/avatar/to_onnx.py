@@ -19,7 +19,7 @@ from export.avatar.controls import Controls
 from export.avatar.encoder import Encoder
 from export.avatar.layers import EqualLinear, ModulatedConv, blur
 from export.avatar.model import Generator, Mapping, Synthesis
-from export.avatar.sample import DEFAULT_TRUNCATION, MAX_TRUNCATION
+from export.avatar.sample import MAX_TRUNCATION
 from export.avatar.trained import Trained
 from export.onnx_model import Feeds, Graph, publish
 
@@ -139,7 +139,7 @@ def card_spec(trained: Trained) -> dict[str, Any]:
         "latent_size": config.latent_size,
         "num_layers": config.num_layers,
         "noise_size": config.noise_size,
-        "default_truncation": DEFAULT_TRUNCATION,
+        "default_truncation": config.default_truncation,
         "controls": [slider.card() for slider in trained.controls.sliders] if trained.controls else [],
         "attribution": [attribution] if attribution else [],
         "projection_steps": trained.projector.steps if trained.projector else 0,

@@ -19,7 +19,7 @@ from export.avatar import data, parallel
 from export.avatar.config import TrainConfig
 from export.avatar.evaluate import InLoopMetric
 from export.avatar.pictures import straight
-from export.avatar.sample import DEFAULT_TRUNCATION, draw
+from export.avatar.sample import draw
 from export.avatar.trained import open_trained
 from export.avatar.trainer import Diverged, Trainer
 from export.run_log import RunLog, write_config, write_film
@@ -169,7 +169,7 @@ class TrainingLoop:
         state = trainer.state()
         if self.log:
             checkpoint.save(trainer.config.folder / name, KIND, state)
-            images = straight(draw(trainer.average, range(64), DEFAULT_TRUNCATION))
+            images = straight(draw(trainer.average, range(64)))
             enlarge = max(1, 128 // trainer.config.model.image_size)
             self.log.pictures("samples", images, trainer.images_seen, columns=8, enlarge=enlarge)
         self.saved = time.monotonic()

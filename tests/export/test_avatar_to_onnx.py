@@ -17,7 +17,7 @@ from bridge.model_card import TensorSpec, read_card
 from bridge.services.avatar import Spec
 from export.avatar.model import Generator, ModelConfig
 from export.avatar.pictures import to_uint8
-from export.avatar.sample import DEFAULT_TRUNCATION, generate
+from export.avatar.sample import generate
 from export.avatar.to_onnx import SynthesisGraph, bake, export_avatar, random_styles, synthesis_graph
 from export.avatar.trained import load_default
 from export.onnx_model import ParityError, publish
@@ -38,10 +38,11 @@ def random_generator(config: ModelConfig) -> Generator:
 
 NEAREST = ModelConfig(latent_size=8, mapping_layers=2, channels=(6, 5, 4, 3))
 PALETTE = ModelConfig(latent_size=8, mapping_layers=2, channels=(6, 5, 4), pixel_size=2, palette_size=7)
+FLOW = dataclasses.replace(PALETTE, mapping="flow", flow_width=12, flow_blocks=2, flow_steps=3)
 LINEAR = ModelConfig(image_size=64, latent_size=8, mapping_layers=2, channels=(6, 5, 4, 3, 2), resample="linear")
 
 
-@pytest.mark.parametrize("config", [NEAREST, LINEAR, PALETTE])
+@pytest.mark.parametrize("config", [NEAREST, LINEAR, PALETTE, FLOW])
 def test_the_form_for_export_computes_the_same(config: ModelConfig) -> None:
     generator = random_generator(config).double()
     baked = bake(generator)
@@ -64,7 +65,7 @@ def session(bundle: Path, graph: str) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(bundle / f"{graph}.onnx"), providers=["CPUExecutionProvider"])
 
 
-def draw(bundle: Path, seeds: list[int], truncation: float = DEFAULT_TRUNCATION) -> np.ndarray:
+def draw(bundle: Path, seeds: list[int], truncation: float = 1.0) -> np.ndarray:
     """Runs both graphs as the sidecar does: floats [N, 4, H, W]."""
     spec = read_card(bundle / "card.json").spec
     z = draws.latents(seeds, spec["latent_size"])
@@ -91,7 +92,7 @@ def test_the_sidecar_accepts_the_card(bundle: Path) -> None:
         "latent_size": 64,
         "num_layers": 6,
         "noise_size": 656,
-        "default_truncation": 0.7,
+        "default_truncation": load_default().generator.config.default_truncation,
         "attribution": [],
         "projection_steps": card.spec["projection_steps"],
     }

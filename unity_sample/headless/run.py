@@ -50,7 +50,6 @@ def demo(config: RunConfig) -> dict[str, Any]:
         "avatar_model": config.avatar_model,
         "npc_model": config.npc_model,
         "seeds": list(range(SHOWN_SEEDS)),
-        "truncation": 0.7,
         "course": str(config.course.resolve()),
         "ticks": TICKS,
         "frame_rate": config.frame_rate,

@@ -53,7 +53,7 @@ namespace Metabridge.Headless
             var source = gameObject.AddComponent<AvatarSource>();
             source.Address = scenario.web;
             source.Model = scenario.avatar_model;
-            source.Truncation = scenario.truncation;
+            if (scenario.truncation > 0f) source.Truncation = scenario.truncation;
             source.enabled = scenario.seeds.Length > 0;
             source.Failed += error => Note("avatar failed " + error.Message);
             source.Recovered += () => Note("avatar recovered");

@@ -29,7 +29,8 @@ namespace Metabridge
         [SerializeField] string address = "http://127.0.0.1:50052";
         [SerializeField] string model = "pixel";
         [SerializeField] long[] seeds = { 0, 1 };
-        [SerializeField, Range(0f, 2f)] float truncation = 0.7f;
+        [SerializeField, Tooltip("Off: the model's own truncation.")] bool ownTruncation;
+        [SerializeField, Range(0f, 2f)] float truncation = 1f;
         [SerializeField] List<AvatarControl> controls = new List<AvatarControl>();
         [SerializeField] float secondsPerKey = 1f;
         [SerializeField, Range(1f, 120f)] float frameRate = 30f;
@@ -74,7 +75,11 @@ namespace Metabridge
         public IReadOnlyList<AvatarStyles> Styles { get => styles; set { styles = value; Restart(); } }
 
         /// <summary>0 gives the average avatar, 1 the full variety; up to 2.</summary>
-        public float Truncation { get => truncation; set { truncation = value; Restart(); } }
+        public float? Truncation
+        {
+            get => ownTruncation ? truncation : (float?)null;
+            set { ownTruncation = value.HasValue; truncation = value ?? truncation; Restart(); }
+        }
 
         public float SecondsPerKey { get => secondsPerKey; set { secondsPerKey = value; Restart(); } }
 
@@ -173,7 +178,7 @@ namespace Metabridge
             buffer = buffer ?? new FrameBuffer(WaitingFrames);
             var frames = buffer;
             double offset = frames.End;
-            var settings = new AvatarSettings { Model = model, Truncation = truncation, Size = size };
+            var settings = new AvatarSettings { Model = model, Truncation = Truncation, Size = size };
             AvatarControl.Fill(settings, controls);
             var morph = new MorphSettings { SecondsPerKey = secondsPerKey, FrameRate = frameRate, IsLoop = isLoop };
             cancellation = new CancellationTokenSource();

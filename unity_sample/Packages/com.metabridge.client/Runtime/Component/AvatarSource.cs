@@ -17,7 +17,8 @@ namespace Metabridge
         [SerializeField] string address = "http://127.0.0.1:50052";
         [SerializeField] string model = "pixel";
         [SerializeField] long seed = 0;
-        [SerializeField, Range(0f, 2f)] float truncation = 0.7f;
+        [SerializeField, Tooltip("Off: the model's own truncation.")] bool ownTruncation;
+        [SerializeField, Range(0f, 2f)] float truncation = 1f;
         [SerializeField] List<AvatarControl> controls = new List<AvatarControl>();
         [SerializeField] float timeoutSeconds = 10f;
 
@@ -50,8 +51,12 @@ namespace Metabridge
         /// <summary>The styles in place of the seed; null for none. A projection sets them.</summary>
         public AvatarStyles Styles { get => styles; set => Show(value, null); }
 
-        /// <summary>0 gives the average avatar, 1 the full variety; up to 2. Styles stay as they are.</summary>
-        public float Truncation { get => truncation; set { truncation = value; isStale = true; } }
+        /// <summary>0 gives the average avatar, 1 the full variety; up to 2; null leaves it to the model. Styles stay as they are.</summary>
+        public float? Truncation
+        {
+            get => ownTruncation ? truncation : (float?)null;
+            set { ownTruncation = value.HasValue; truncation = value ?? truncation; isStale = true; }
+        }
 
         /// <summary>The avatar, or null until the first answer; it belongs to this component and is reused.</summary>
         public Texture2D Texture { get; private set; }
@@ -150,7 +155,7 @@ namespace Metabridge
         {
             isStale = false;
             asked = picture;
-            var settings = new AvatarSettings { Model = model, Truncation = truncation };
+            var settings = new AvatarSettings { Model = model, Truncation = Truncation };
             AvatarControl.Fill(settings, controls);
             var options = new CallOptions(TimeSpan.FromSeconds(timeoutSeconds));
             var client = new AvatarClient(link.Transport(address));
