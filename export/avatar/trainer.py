@@ -224,8 +224,9 @@ class Trainer:
         """Generates each part, keeping its graph for the generator's step if there is one only; w's mean follows."""
         with torch.set_grad_enabled(len(batches) == 1):
             generated = [self._generate(batch.latents) for batch in batches]
-        w_mean = torch.stack([w[:, 0].detach().mean(dim=0) for _, w in generated]).mean(dim=0)
-        self.generator.mapping.w_mean.lerp_(mean(w_mean), 0.005)
+        if not self.config.freeze_mapping:
+            w_mean = torch.stack([w[:, 0].detach().mean(dim=0) for _, w in generated]).mean(dim=0)
+            self.generator.mapping.w_mean.lerp_(mean(w_mean), 0.005)
         return [image for image, _ in generated]
 
     def _generate(self, latents: Latents) -> tuple[Tensor, Tensor]:

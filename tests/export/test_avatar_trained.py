@@ -49,7 +49,7 @@ def test_the_default_tells_how_it_was_made() -> None:
     assert record["metrics"]["count"] == 5000
     assert record["pictures_seen"] > 0
     assert record["hours"] > 0
-    assert record["command"].startswith("python -m export avatar train")
+    assert record["command"].startswith(("python -m export avatar train", "python -m export avatar pretrain"))
 
 
 def test_the_committed_grid_shows_the_committed_weights() -> None:
