@@ -17,7 +17,9 @@ from bridge.v1 import npc_service_pb2 as pb
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 AGENT_OK, FROM_MODEL = pb.AGENT_STATUS_OK, pb.SOURCE_MODEL
-LOST_MESSAGE = "nothing is kept of this agent's episode, it acts as at an episode's start; expected episode_starts in an agent's first call"
+LOST_MESSAGE = (
+    "nothing is kept of the agent's episode, it acts as at an episode's start; expected episode_starts in an agent's first call"
+)
 
 
 def answer(batch: GroupBatch, outputs: Arrays, last: LastActions | None) -> tuple[pb.GroupActions, LastActions]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +32,15 @@ class ParityError(RuntimeError):
 
 @dataclass(frozen=True)
 class Parity:
-    """What the gate measured: the largest error over all outputs, as a share of their scales, and the values left out."""
+    """What the gate measured: the largest error over all outputs, as a share of their scales, and the values left out.
+
+    `report` holds what a gate of a family's own has to say beyond that.
+    """
 
     error: float
     batches: list[int]
     ties: int = 0
+    report: dict[str, Any] = field(default_factory=dict)
 
 
 def check_parity(graph: Graph, path: Path, *, seed: int) -> Parity:
