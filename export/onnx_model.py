@@ -134,14 +134,15 @@ def export_graph(graph: Graph, path: Path, metadata: dict[str, str]) -> None:
             tuple(torch.from_numpy(feeds[tensor.name]) for tensor in graph.inputs),
             dynamo=True,
             opset_version=OPSET,
-            input_names=[tensor.name for tensor in graph.inputs],
-            output_names=[tensor.name for tensor in graph.outputs],
+            input_names=list(_placeholders("input", graph.inputs)),
+            output_names=list(_placeholders("output", graph.outputs)),
             dynamic_shapes=(axes,) if _takes_varargs(graph.module) else axes,
             verbose=False,
         )
     if program is None:
         raise RuntimeError(f'the exporter returned no program for graph "{graph.name}"')
     proto = program.model_proto
+    _name(proto.graph, _placeholders("input", graph.inputs) | _placeholders("output", graph.outputs))
     if proto.ByteSize() > MAX_GRAPH_BYTES:
         raise ValueError(f'graph "{graph.name}" takes {proto.ByteSize()} bytes; a bundle takes up to {MAX_GRAPH_BYTES}')
     _declare(proto.graph.input, graph.inputs, graph.name)
@@ -164,6 +165,27 @@ def _quiet_exporter() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def _placeholders(kind: str, tensors: tuple[TensorSpec, ...]) -> dict[str, str]:
+    """The names of inputs or outputs by those that they are exported under, which no value inside a graph has."""
+    return {f"metabridge_{kind}_{number}": tensor.name for number, tensor in enumerate(tensors)}
+
+
+def _name(graph: onnx.GraphProto, names: dict[str, str]) -> None:
+    """Gives inputs and outputs their names, and values inside the graph that are called so already other ones.
+
+    The exporter calls values by what makes them, "view" or "mean", and so may a model call an input.
+    """
+    names = {name: f"{name}_within" for name in names.values()} | names
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                _name(inner, names)
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.name = names.get(value.name, value.name)
 
 
 def _takes_varargs(module: nn.Module) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +22,9 @@ class Notes:
 
     elements: tuple[str, ...] = ()
     units: str = ""
+
+
+NO_NOTES = Notes()
 
 
 def observation_spaces(space: Space) -> dict[str, Space]:
@@ -73,7 +75,7 @@ def listed(values: npt.NDArray[Any]) -> list[float | None]:
 
 def action_spec(space: Space, notes: Notes | None = None, name: str = ACTION) -> dict[str, Any]:
     """Return the card's entry of an action space; `ValueError` for one that no policy here has."""
-    notes = notes or Notes()
+    notes = notes or NO_NOTES
     spec: dict[str, Any] = {"name": name, "elements": list(notes.elements), "units": notes.units}
     if isinstance(space, spaces.Box):
         bounds = {key: _each(array) for key, array in (("low", space.low), ("high", space.high))}
@@ -100,11 +102,6 @@ def action_scales(space: spaces.Box) -> npt.NDArray[np.float32]:
     with np.errstate(over="ignore"):
         half = (space.high.astype(np.float64) - space.low) / 2
     return np.where(np.isfinite(half) & (half > 0), half, 1.0).astype(np.float32).ravel()
-
-
-def observation_notes(notes: Mapping[str, Notes] | None, name: str) -> Notes:
-    """Return the notes on an observation, empty ones if there are none."""
-    return (notes or {}).get(name, Notes())
 
 
 def _each(values: npt.NDArray[Any]) -> list[float | None]:

@@ -1,4 +1,4 @@
-"""Opens a `policy.zip` of Stable-Baselines3 or sb3-contrib: algorithm, spaces, network and weights, without running its code."""
+"""Opens a `policy.zip` of Stable-Baselines3 or sb3-contrib (algorithm, spaces, network, weights) without running its code."""
 
 from __future__ import annotations
 
@@ -100,9 +100,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Mapping[str, torch.Tensor]]:
             sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
             for name in ("data", "policy.pth"):
                 if name not in sizes:
-                    raise ValueError(
-                        f"{path}: has {sorted(sizes)}, expected a zip that model.save() of Stable-Baselines3 wrote"
-                    )
+                    raise ValueError(f"{path}: has {sorted(sizes)}, expected what model.save() of Stable-Baselines3 wrote")
                 if sizes[name] > MAX_FILE_BYTES:
                     raise ValueError(f"{path}: {name} has {sizes[name]} bytes, expected at most {MAX_FILE_BYTES}")
             data, weights = json.loads(archive.read("data")), archive.read("policy.pth")

@@ -1,4 +1,4 @@
-"""Raw observations, states, noise and masks for the parity gate: recorded ones, or drawn from the whole of a policy's spaces."""
+"""Raw observations, states, noise and masks for the parity gate: recorded ones, or drawn from all of a policy's spaces."""
 
 from __future__ import annotations
 

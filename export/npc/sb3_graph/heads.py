@@ -1,8 +1,8 @@
-"""From a policy's numbers and noise to actions and the logarithm of their probability; zeros for noise give the likeliest action.
+"""From a policy's numbers and noise to actions and the logarithm of their probability; zeros for noise: the likeliest action.
 
-Actions come as float32[batch, size] in the space's range, or as int64[batch, branches]. Noise has a column for each number that is
-drawn: standard normals for a Gaussian, Gumbel numbers for a choice (Gumbel 1954: arg-max of logits plus noise is a draw), and
-before these one uniform number for an epsilon-greedy policy.
+Actions come as float32[batch, size] in the space's range, or as int64[batch, branches]. Noise has a column for each number that
+is drawn: standard normals for a Gaussian, Gumbel numbers for a choice (Gumbel 1954: arg-max of logits plus noise is a draw),
+and before these one uniform number for an epsilon-greedy policy.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bridge.model_card import TensorSpec
 from export.npc.sb3_graph.normalizer import Statistics
-from export.npc.spaces import Notes, Space, dtype_of, is_channels_first, is_image, listed, observation_spaces, ranges
+from export.npc.spaces import NO_NOTES, Notes, Space, dtype_of, is_channels_first, is_image, listed, observation_spaces, ranges
 
 Array = npt.NDArray[Any]
 HWC, CHW = "HWC", "CHW"
@@ -33,7 +33,7 @@ class Feature:
     frames: int = 1
     layout: str = ""
     statistics: Statistics | None = None
-    notes: Notes = Notes()
+    notes: Notes = NO_NOTES
 
     @property
     def stack_axis(self) -> int:
@@ -118,7 +118,7 @@ def features_of(
     for name, part in parts.items():
         layout = (HWC if channels_last else CHW) if is_image(part) else ""
         key = name if isinstance(space, spaces.Dict) else ""
-        feature = Feature(name, part, frames, layout, found.pop(key, None), (notes or {}).get(name, Notes()))
+        feature = Feature(name, part, frames, layout, found.pop(key, None), (notes or {}).get(name, NO_NOTES))
         _check(feature)
         features.append(feature)
     if found:

@@ -31,7 +31,7 @@ class Statistics:
 
 
 def open_normalizer(path: Path, trust: Collection[str] = ()) -> dict[str, Statistics]:
-    """Return the statistics by observation, that of a space which is no Dict under ""; none if observations were left as they are.
+    """Return the statistics by observation, under "" that of a space which is no Dict; none if observations were left alone.
 
     The file is a pickle, of which attributes are read and no code is run. Raises `ValueError` for anything else.
     """

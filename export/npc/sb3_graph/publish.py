@@ -18,7 +18,7 @@ from export.npc.sb3_graph.gate import Gate
 from export.npc.sb3_graph.graph import PolicyGraph
 from export.npc.sb3_graph.inputs import features_of
 from export.npc.sb3_graph.normalizer import from_vec_normalize, open_normalizer
-from export.npc.spaces import Notes
+from export.npc.spaces import NO_NOTES, Notes
 from export.onnx_model import Feeds, Graph, publish
 
 
@@ -42,7 +42,7 @@ class PolicyOptions:
     """Modules whose code a file may ask for, or `everything`; by default none beyond those of policies."""
     observation_notes: Mapping[str, Notes] = field(default_factory=dict)
     """Names and units of the elements of observations."""
-    action_notes: Notes = Notes()
+    action_notes: Notes = NO_NOTES
     """Names and units of the elements of the action."""
 
 
