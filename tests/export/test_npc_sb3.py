@@ -39,7 +39,7 @@ def test_every_algorithm_and_every_kind_of_space_acts_as_it_was_trained(tmp_path
     graph = card.graph("policy")
     report = graph.parity_report
     assert (report["observations"], graph.parity_batches) == (1000, list(range(1, 65)))
-    assert graph.parity_error == max(report["errors"].values(), default=0.0) or graph.parity_error <= 1e-4
+    assert graph.parity_error == pytest.approx(max(report["errors"].values()), rel=0.01)
     assert ("sampled action" in report["errors"]) == spec.log_probability == bool(spec.noise)
     assert bool(spec.states) == ("recurrent" in name)
     assert not spec.states or (report["episode_steps"] == 1600 and report["resets"] > 10)
@@ -152,7 +152,7 @@ def test_a_graph_that_acts_otherwise_is_not_published(tmp_path, monkeypatch, cas
 
 
 def test_what_does_not_fit_together_is_refused_in_words(tmp_path):
-    env, normaliser = tiny_policies.stacked(3, normalised_first=False)
+    _, normaliser = tiny_policies.stacked(3, normalised_first=False)
     normaliser.save(str(tmp_path / "nine.pkl"))
     model = tiny_policies.trained(tiny_policies.CASES["ppo of a vector, continuous"])
     for options, normalizer, text in (
