@@ -1,4 +1,4 @@
-"""Publishes a trained assistant as the graph `policy`: raw observations in, engine-ready actions out."""
+"""Publishes a policy as the graph `policy`, whatever it was trained with: raw observations in, engine-ready actions out."""
 
 from __future__ import annotations
 
@@ -20,10 +20,42 @@ from export.npc.env import (
     OBSERVATION_SIZE,
 )
 from export.npc.policy import policy_from, read_run
+from export.npc.policy_options import PolicyOptions
+from export.npc.sb3_graph.publish import export_sb3, is_archive
 from export.onnx_model import Feeds, Graph, publish
+
+__all__ = ["PolicyOptions", "export_assistant", "export_policy"]
 
 UNITS = "metres, metres per second, radians per second; right-handed, +Y up, +Z forward, left is +X at heading 0"
 ACTION_UNITS = "speed in metres per second; turn in radians per second about +Y, positive to the NPC's left"
+
+
+def export_policy(
+    source: str,
+    models: Path,
+    name: str,
+    *,
+    normalizer: Path | None = None,
+    spec: Path | None = None,
+    options: PolicyOptions | None = None,
+    version: int | None = None,
+) -> Path:
+    """Publish the policy that `source` names, of any kind that `python -m export npc onnx --help` lists; return its folder.
+
+    Raises `ValueError` for a file that holds no policy and for options that it does not take, and what `publish` raises.
+    """
+    options, path = options or PolicyOptions(), Path(source)
+    if is_archive(path) or path.suffix == ".zip":
+        _takes_no("--spec", spec, path)
+        return export_sb3(path, models, name, normalizer=normalizer, options=options, version=version)
+    _takes_no("--normalizer", normalizer, path)
+    _takes_no("--spec", spec, path)
+    return export_assistant(path, models, name, version)
+
+
+def _takes_no(option: str, given: Path | None, source: Path) -> None:
+    if given is not None:
+        raise ValueError(f"{option} is {given}, but {source} takes none; leave it out")
 
 
 def export_assistant(source: Path, models: Path, name: str, version: int | None = None) -> Path:

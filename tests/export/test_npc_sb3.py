@@ -16,7 +16,8 @@ from stable_baselines3 import PPO
 
 from bridge.model_card import read_card
 from bridge.npc_card import Spec
-from export.npc.sb3_graph.publish import PolicyOptions, export_sb3
+from export.npc.policy_options import PolicyOptions
+from export.npc.sb3_graph.publish import export_sb3
 from export.npc.spaces import Notes
 from export.parity import ParityError
 

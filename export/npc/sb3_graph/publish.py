@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,38 +10,14 @@ import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from bridge.model_card import Provenance
+from export.npc.policy_options import PolicyOptions
 from export.npc.sb3_graph import drawn
 from export.npc.sb3_graph.archive import SavedPolicy, from_algorithm, open_archive
 from export.npc.sb3_graph.gate import Gate
 from export.npc.sb3_graph.graph import PolicyGraph
 from export.npc.sb3_graph.inputs import features_of
 from export.npc.sb3_graph.normalizer import from_vec_normalize, open_normalizer
-from export.npc.spaces import NO_NOTES, Notes
 from export.onnx_model import Feeds, Graph, publish
-
-
-@dataclass(frozen=True)
-class PolicyOptions:
-    """What a saved policy does not say of itself."""
-
-    frames: int = 1
-    """Frames that a VecFrameStack put together; the sidecar keeps the earlier ones for each agent."""
-    channels_last: bool = True
-    """Whether raw pictures have their channels last, as environments and engines have them."""
-    tick_seconds: float = 0.0
-    """Seconds from decision to decision; 0 for unknown."""
-    recorded: Path | None = None
-    """An .npz file of raw observations, an array [N, ...] for each, that the gate takes in place of drawn ones."""
-    environment: str = "not named"
-    """What the policy was trained in."""
-    environment_licence: str = "not named"
-    """Its licence."""
-    trust: Collection[str] = ()
-    """Modules whose code a file may ask for, or `everything`; by default none beyond those of policies."""
-    observation_notes: Mapping[str, Notes] = field(default_factory=dict)
-    """Names and units of the elements of observations."""
-    action_notes: Notes = NO_NOTES
-    """Names and units of the elements of the action."""
 
 
 def export_sb3(
