@@ -50,7 +50,8 @@ class Graph:
     """One graph of a bundle.
 
     module takes its inputs positionally in the order of `inputs` and returns a tensor or a tuple in the order of
-    `outputs`. sample draws feeds for a batch size from a generator: what the parity gate runs on.
+    `outputs`; it may be an ONNX model already, which then needs a gate of its own. sample draws feeds for a batch size from a
+    generator: what the parity gate runs on.
     reference, where given, is what the gate compares with, in place of `module`. ties, where given, takes the same inputs
     and returns for each output which of its values hang on a tie, such as an arg-max between scores that are equal within
     rounding: there PyTorch and ONNX Runtime may differ; the card counts where they did. gate, where given, is what checks the
@@ -58,7 +59,7 @@ class Graph:
     """
 
     name: str
-    module: nn.Module
+    module: nn.Module | onnx.ModelProto
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     sample: Callable[[np.random.Generator, int], Feeds]
@@ -95,7 +96,7 @@ def publish(
         for graph in graphs:
             path = folder / f"{graph.name}.onnx"
             metadata = {"name": name, "version": str(version), "family": family, "graph": graph.name}
-            export_graph(graph, path, {f"metabridge.{key}": value for key, value in metadata.items()})
+            opset = export_graph(graph, path, {f"metabridge.{key}": value for key, value in metadata.items()})
             seed = secrets.randbits(32)
             parity = graph.gate(path, seed) if graph.gate else check_parity(graph, path, seed=seed)
             cards.append(
@@ -103,7 +104,7 @@ def publish(
                     name=graph.name,
                     file=path.name,
                     sha256=sha256_file(path),
-                    opset=OPSET,
+                    opset=opset,
                     inputs=list(graph.inputs),
                     outputs=list(graph.outputs),
                     parity_error=parity.error,
@@ -124,25 +125,9 @@ def next_version(models: Path, name: str) -> int:
     return max((int(name) for name in names if re.fullmatch(r"[1-9]\d*", name)), default=0) + 1
 
 
-def export_graph(graph: Graph, path: Path, metadata: dict[str, str]) -> None:
-    """Writes one checked ONNX file with a dynamic batch axis, weights inside and the metadata as `metadata_props`."""
-    feeds = graph.sample(np.random.default_rng(0), 3)
-    axes: tuple[Any, ...] = tuple({0: torch.export.Dim("batch")} for _ in graph.inputs)
-    with _quiet_exporter():
-        program = torch.onnx.export(
-            graph.module.eval(),
-            tuple(torch.from_numpy(feeds[tensor.name]) for tensor in graph.inputs),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=list(_placeholders("input", graph.inputs)),
-            output_names=list(_placeholders("output", graph.outputs)),
-            dynamic_shapes=(axes,) if _takes_varargs(graph.module) else axes,
-            verbose=False,
-        )
-    if program is None:
-        raise RuntimeError(f'the exporter returned no program for graph "{graph.name}"')
-    proto = program.model_proto
-    _name(proto.graph, _placeholders("input", graph.inputs) | _placeholders("output", graph.outputs))
+def export_graph(graph: Graph, path: Path, metadata: dict[str, str]) -> int:
+    """Writes one checked ONNX file with a dynamic batch axis, weights inside and the metadata; returns its opset."""
+    proto = graph.module if isinstance(graph.module, onnx.ModelProto) else export_module(graph, graph.module)
     if proto.ByteSize() > MAX_GRAPH_BYTES:
         raise ValueError(f'graph "{graph.name}" takes {proto.ByteSize()} bytes; a bundle takes up to {MAX_GRAPH_BYTES}')
     _declare(proto.graph.input, graph.inputs, graph.name)
@@ -151,6 +136,29 @@ def export_graph(graph: Graph, path: Path, metadata: dict[str, str]) -> None:
     onnx.helper.set_model_props(proto, metadata)
     onnx.checker.check_model(proto, full_check=True)
     onnx.save_model(proto, path)
+    return next(opset.version for opset in proto.opset_import if opset.domain in ("", "ai.onnx"))
+
+
+def export_module(graph: Graph, module: nn.Module) -> onnx.ModelProto:
+    """Traces a module and returns it as ONNX, with a dynamic batch axis and its inputs and outputs named."""
+    feeds = graph.sample(np.random.default_rng(0), 3)
+    axes: tuple[Any, ...] = tuple({0: torch.export.Dim("batch")} for _ in graph.inputs)
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            module.eval(),
+            tuple(torch.from_numpy(feeds[tensor.name]) for tensor in graph.inputs),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(_placeholders("input", graph.inputs)),
+            output_names=list(_placeholders("output", graph.outputs)),
+            dynamic_shapes=(axes,) if _takes_varargs(module) else axes,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError(f'the exporter returned no program for graph "{graph.name}"')
+    proto: onnx.ModelProto = program.model_proto
+    _name(proto.graph, _placeholders("input", graph.inputs) | _placeholders("output", graph.outputs))
+    return proto
 
 
 @contextmanager

@@ -46,7 +46,10 @@ class Parity:
 def check_parity(graph: Graph, path: Path, *, seed: int) -> Parity:
     """Compares the module with its ONNX file on random inputs drawn from `seed`; raises ParityError over the limit."""
     rng = np.random.default_rng(seed)
-    module = (graph.reference or graph.module).eval()
+    module = graph.reference or graph.module
+    if not isinstance(module, nn.Module):
+        raise ValueError(f'graph "{graph.name}" is an ONNX model, expected a gate of its own for it')
+    module = module.eval()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

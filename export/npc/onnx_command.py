@@ -15,14 +15,14 @@ from export.npc.to_onnx import PolicyOptions, export_policy
 class OnnxConfig:
     """Publishes a policy as an ONNX bundle, after checking that ONNX Runtime acts as what it was trained with does.
 
-    Zip and pickle files of strangers are opened without running their code. A .pt2 file, MODULE:FUNCTION and the checkpoint of an
-    RLModule are code, and so is whatever --trust lets in: publish only those of people you trust.
+    Zip and pickle files of strangers are opened without running their code. A .pt2 file, MODULE:FUNCTION and the checkpoint of
+    an RLModule are code, and so is whatever --trust lets in: publish only those of people you trust.
     """
 
     source: Annotated[str, tyro.conf.arg(name="from")] = "runs/npc/assistant"
-    """A run folder or checkpoint of the assistant; a policy.zip of Stable-Baselines3 or sb3-contrib; a .onnx file of ML-Agents, or
-    any with --spec; a .pt2 file of torch.export or MODULE:FUNCTION that returns a module, both with --spec; or the checkpoint
-    folder of an RLModule of RLlib."""
+    """A run folder or checkpoint of the assistant; a policy.zip of Stable-Baselines3 or sb3-contrib; a .onnx file of ML-Agents,
+    or any with --spec; a .pt2 file of torch.export or MODULE:FUNCTION that returns a module, both with --spec; or the
+    checkpoint folder of an RLModule of RLlib."""
     name: str = "assistant"
     """Name of the model in the models folder."""
     models: Path = Path("models")
