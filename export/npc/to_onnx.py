@@ -19,9 +19,13 @@ from export.npc.env import (
     OBSERVATION_LOW,
     OBSERVATION_SIZE,
 )
+from export.npc.foreign.ml_agents import export_ml_agents
+from export.npc.foreign.onnx_files import export_bare
+from export.npc.foreign.torch_modules import call_factory, export_module, open_program
 from export.npc.policy import policy_from, read_run
 from export.npc.policy_options import PolicyOptions
 from export.npc.sb3_graph.publish import export_sb3, is_archive
+from export.npc.spec_file import read_spec
 from export.onnx_model import Feeds, Graph, publish
 
 __all__ = ["PolicyOptions", "export_assistant", "export_policy"]
@@ -49,6 +53,16 @@ def export_policy(
         _takes_no("--spec", spec, path)
         return export_sb3(path, models, name, normalizer=normalizer, options=options, version=version)
     _takes_no("--normalizer", normalizer, path)
+    if path.suffix == ".onnx":
+        if spec is None:
+            return export_ml_agents(path, models, name, options, version)
+        return export_bare(path, models, name, spec, options, version)
+    if path.suffix == ".pt2" or (":" in source and not path.exists()):
+        if spec is None:
+            raise ValueError(f"{source} does not say what it observes and how it acts; write that down and name it with --spec")
+        module = open_program(path) if path.suffix == ".pt2" else call_factory(source)
+        label = path.name if path.suffix == ".pt2" else source
+        return export_module(module, read_spec(spec), models, name, source=label, options=options, version=version)
     _takes_no("--spec", spec, path)
     return export_assistant(path, models, name, version)
 
