@@ -1,9 +1,9 @@
 """Policies that ML-Agents exported: their names and shapes become a spec, and the numbers that they draw become noise.
 
-ML-Agents 2 and 3 (`mlagents/trainers/torch_entities/model_serialization.py`) write `obs_0` ..., `action_masks` and `recurrent_in`
-to `continuous_actions`, `discrete_actions`, `recurrent_out` and their `deterministic_` counterparts, and constants that say how large
-these are. Actions are drawn inside the graph, by RandomNormalLike and Multinomial: here these give way to the input `noise`, with
-which zeros give the likeliest action.
+ML-Agents 2 and 3 (`mlagents/trainers/torch_entities/model_serialization.py`) take `obs_0` ..., `action_masks` and `recurrent_in`,
+and give `continuous_actions`, `discrete_actions`, their `deterministic_` counterparts, `recurrent_out`, and constants that say how
+large these are. Actions are drawn inside the graph, by RandomNormalLike and Multinomial: here these give way to the input
+`noise`, with which zeros give the likeliest action.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def _rewrite(model: onnx.ModelProto, sizes: dict[str, list[int]]) -> tuple[list[
     if DISCRETE in wanted:
         _as_int64(graph, DISCRETE)
     used = {name for node in graph.node for name in node.input}
-    inputs = [value for value in graph.input if value.name in used]
+    weights = {weight.name for weight in graph.initializer}
+    inputs = [value for value in graph.input if value.name in used and value.name not in weights]
     del graph.input[:]
     graph.input.extend(inputs)
     return drawn, squashed

@@ -65,8 +65,8 @@ def export_module(
 ) -> Path:
     """Publish a module that takes the inputs of `policy` in their order and returns its outputs in theirs.
 
-    Inputs: observations, states, `noise`, `action_mask`. Outputs: actions, next states, `log_probability`. Zeros for noise have to
-    give the deterministic action. Raises `ValueError` for a module that does not run on such inputs, and what `publish` raises.
+    Inputs: observations, states, `noise`, `action_mask`. Outputs: actions, next states, `log_probability`. Zeros for noise have
+    to give the deterministic action. Raises `ValueError` for a module that does not run on such inputs, and what `publish` raises.
     """
     options = options or PolicyOptions()
     module = module.to("cpu").eval().requires_grad_(False)
@@ -112,6 +112,5 @@ def _try(module: nn.Module, policy: PolicySpec) -> None:
     found = [(array.dtype.name, list(array.shape)) for array in outputs]
     expected = [(tensor.dtype, [3, *tensor.shape[1:]]) for tensor in policy.outputs]
     if found != expected:
-        raise ValueError(
-            f"the module gives {found}, its spec says {dict(zip((t.name for t in policy.outputs), expected, strict=True))}"
-        )
+        called = [tensor.name for tensor in policy.outputs]
+        raise ValueError(f"the module gives {found} for three agents, its spec says {called}: {expected}")
