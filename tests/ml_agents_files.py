@@ -1,7 +1,7 @@
-"""Policies with exactly the names, shapes and arithmetic that ML-Agents 2 and 3 export, written by PyTorch's exporter as theirs are.
+"""Policies with exactly the names, shapes and arithmetic that ML-Agents 2 and 3 export, written by PyTorch's exporter too.
 
-What goes in and out follows ML-Agents' ModelSerializer and ActionModel: NCHW observations, masks as float32, memories with a time
-axis of 1, actions drawn inside the graph, clipped at 3 and divided by it (PPO) or squashed (SAC), and constants beside them.
+What goes in and out follows ML-Agents' ModelSerializer and ActionModel: NCHW observations, masks as float32, memories with a
+time axis of 1, actions drawn inside the graph, clipped at 3 and divided by it (PPO) or squashed (SAC), and constants beside.
 """
 
 from __future__ import annotations
@@ -111,7 +111,13 @@ def write(behaviour: Behaviour, path: Path) -> Actor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            actor, tuple(inputs), str(path), dynamo=False, opset_version=9, input_names=names, output_names=outputs,
+            actor,
+            tuple(inputs),
+            str(path),
+            dynamo=False,
+            opset_version=9,
+            input_names=names,
+            output_names=outputs,
             dynamic_axes=axes,
         )
     return actor

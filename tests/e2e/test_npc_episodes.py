@@ -19,7 +19,7 @@ import pytest
 from conftest import run_sidecar
 from gymnasium import spaces
 from gymnasium.wrappers import FilterObservation
-from minigrid.wrappers import ImgObsWrapper
+from minigrid.wrappers import ImgObsWrapper, RGBImgPartialObsWrapper
 from sb3_contrib import MaskablePPO, RecurrentPPO
 from stable_baselines3 import DQN, PPO, SAC
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
@@ -69,7 +69,7 @@ class Task:
 
     make: Callable[[], gym.Env[Any, Any]]
     learn: Callable[[Any], Any]
-    train: int = 1000
+    train: int = 500
     episodes: int = 10
     normalised: bool = False
 
@@ -79,11 +79,11 @@ def ppo(policy: str, **settings: Any) -> Callable[[Any], Any]:
 
 
 TASKS = {
-    "cartpole": Task(lambda: gym.make("CartPole-v1"), ppo("MlpPolicy"), train=2000),
+    "cartpole": Task(lambda: gym.make("CartPole-v1"), ppo("MlpPolicy"), train=1000),
     "pendulum": Task(
         lambda: gym.make("Pendulum-v1"),
         lambda env: SAC("MlpPolicy", env, seed=1, learning_starts=100, device="cpu", policy_kwargs={"net_arch": [32, 32]}),
-        train=400,
+        train=250,
         episodes=100,
     ),
     "pendulum-normalised": Task(lambda: gym.make("Pendulum-v1"), ppo("MlpPolicy"), episodes=100, normalised=True),
@@ -93,7 +93,12 @@ TASKS = {
     ),
     "maze": Task(lambda: ImgObsWrapper(gym.make("MiniGrid-Empty-5x5-v0")), ppo("MlpPolicy")),
     "maze-with-compass": Task(
-        lambda: FilterObservation(gym.make("MiniGrid-Empty-5x5-v0"), ["image", "direction"]), ppo("MultiInputPolicy")
+        lambda: FilterObservation(
+            RGBImgPartialObsWrapper(gym.make("MiniGrid-Empty-5x5-v0"), tile_size=6), ["image", "direction"]
+        ),
+        ppo("MultiInputPolicy", policy_kwargs={"features_extractor_kwargs": {"cnn_output_dim": 32}}),
+        train=250,
+        episodes=6,
     ),
     "masked": Task(
         Locks,

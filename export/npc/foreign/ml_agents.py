@@ -1,9 +1,9 @@
 """Policies that ML-Agents exported: their names and shapes become a spec, and the numbers that they draw become noise.
 
-ML-Agents 2 and 3 (`mlagents/trainers/torch_entities/model_serialization.py`) take `obs_0` ..., `action_masks` and `recurrent_in`,
-and give `continuous_actions`, `discrete_actions`, their `deterministic_` counterparts, `recurrent_out`, and constants that say how
-large these are. Actions are drawn inside the graph, by RandomNormalLike and Multinomial: here these give way to the input
-`noise`, with which zeros give the likeliest action.
+What ML-Agents 2 and 3 write (`mlagents/trainers/torch_entities/model_serialization.py`) takes `obs_0` ..., `action_masks` and
+`recurrent_in`, and gives `continuous_actions`, `discrete_actions`, their `deterministic_` counterparts, `recurrent_out`, and
+constants that say how large these are. Actions are drawn inside the graph, by RandomNormalLike and Multinomial: here these give
+way to the input `noise`, with which zeros give the likeliest action.
 """
 
 from __future__ import annotations

@@ -66,7 +66,8 @@ def export_module(
     """Publish a module that takes the inputs of `policy` in their order and returns its outputs in theirs.
 
     Inputs: observations, states, `noise`, `action_mask`. Outputs: actions, next states, `log_probability`. Zeros for noise have
-    to give the deterministic action. Raises `ValueError` for a module that does not run on such inputs, and what `publish` raises.
+    to give the deterministic action. Raises `ValueError` for a module that does not run on such inputs, and what `publish`
+    raises.
     """
     options = options or PolicyOptions()
     module = module.to("cpu").eval().requires_grad_(False)
