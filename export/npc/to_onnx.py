@@ -21,6 +21,7 @@ from export.npc.env import (
 )
 from export.npc.foreign.ml_agents import export_ml_agents
 from export.npc.foreign.onnx_files import export_bare
+from export.npc.foreign.rllib import export_rllib, module_folder
 from export.npc.foreign.torch_modules import call_factory, export_module, open_program
 from export.npc.policy import policy_from, read_run
 from export.npc.policy_options import PolicyOptions
@@ -64,6 +65,9 @@ def export_policy(
         label = path.name if path.suffix == ".pt2" else source
         return export_module(module, read_spec(spec), models, name, source=label, options=options, version=version)
     _takes_no("--spec", spec, path)
+    folder = module_folder(path)
+    if folder is not None:
+        return export_rllib(folder, models, name, options, version)
     return export_assistant(path, models, name, version)
 
 
