@@ -31,6 +31,7 @@ CLASSES: dict[str, tuple[type, ...]] = {
     "torch.nn": (torch.nn.Module,),
     "torch.optim": (torch.optim.Optimizer,),
     "stable_baselines3": (BasePolicy, BaseFeaturesExtractor, torch.nn.Module, torch.optim.Optimizer),
+    "export.npc": (BasePolicy, BaseFeaturesExtractor, torch.nn.Module),
     "sb3_contrib": (BasePolicy, BaseFeaturesExtractor, torch.nn.Module),
 }
 
