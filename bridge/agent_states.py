@@ -40,8 +40,7 @@ def recall(
     kept, though its episode goes on: that one's is lost.
     """
     begins = np.array(starts, bool) if len(starts) else np.zeros(len(agents), bool)
-    if kept is None:
-        known = np.zeros(len(agents), bool)
+    if kept is None or not kept.agents:
         return {spec.name: _initial(spec, len(agents)) for spec in specs}, ~begins
     if kept.agents == agents:
         known, arrays = np.ones(len(agents), bool), dict(kept.arrays)
