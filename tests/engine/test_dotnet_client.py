@@ -86,7 +86,7 @@ def test_one_bad_agent_fails_alone(live: Ran) -> None:
 
 
 def test_a_policy_describes_itself_and_says_how_likely_its_actions_were(live: Ran) -> None:
-    assert live.said["described"] == f"observation Float32 [ {OBSERVATION_SIZE} ]"
+    assert live.said["described"] == f"observation Float32 {OBSERVATION_SIZE}"
     assert live.said["log-probabilities"] == "0"
 
 
