@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from bridge.model_card import DTYPES, TensorSpec
-from bridge.npc_card import LOG_PROBABILITY, MASK, NOISE, ActionSpec, Spec
+from bridge.npc_card import LOG_PROBABILITY, MASK, NOISE, ActionSpec, Spec, bounds
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def policy_spec(section: dict[str, Any]) -> PolicySpec:
 
 def action_scale(action: ActionSpec) -> np.ndarray:
     """Return what errors of each element are measured against: half its range, or 1 where it has no bounds."""
-    pairs = zip(action.low, action.high, strict=True)
-    return np.array([(high - low) / 2 if None not in (low, high) and high > low else 1.0 for low, high in pairs], np.float64)
+    half = (bounds(action.high, np.inf) - bounds(action.low, -np.inf)) / 2
+    return np.where(np.isfinite(half) & (half > 0), half, 1.0)
 
 
 def _inputs(spec: Spec, dtypes: dict[Any, str]) -> tuple[TensorSpec, ...]:

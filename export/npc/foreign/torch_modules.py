@@ -31,7 +31,7 @@ def open_program(path: Path) -> nn.Module:
         raise ValueError(f"{path}: no program of torch.export: {error}") from error
     module = program.module()
     # An exported program has no training mode, and says so when it is asked for one.
-    module.train = lambda mode=True: module  # type: ignore[method-assign,assignment]
+    module.train = lambda mode=True: module  # type: ignore[method-assign]
     module.eval = lambda: module  # type: ignore[method-assign]
     return module
 
