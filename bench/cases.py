@@ -59,7 +59,9 @@ def _actions(models: Path, name: str, agents: int) -> Case:
         observations=tensors.from_arrays(observations),
     )
     request = npc_service_pb2.ChooseActionsRequest(session_id="bench", groups=[group])
-    feeds = {**observations, "noise": np.zeros((agents, sum(n["size"] for n in spec["noise"])), np.float32)}
+    feeds = dict(observations)
+    if spec["noise"]:
+        feeds["noise"] = np.zeros((agents, sum(part["size"] for part in spec["noise"])), np.float32)
     if spec["mask_size"]:
         feeds["action_mask"] = np.ones((agents, spec["mask_size"]), bool)
     policy = session(bundle / "policy.onnx", 1)

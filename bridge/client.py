@@ -56,12 +56,16 @@ class Group:
 
 @dataclass(frozen=True)
 class GroupAnswer:
-    """Actions by name [N, ...], and for each agent its status and source as the contract's enum numbers."""
+    """Actions by name [N, ...], and for each agent its status and source as the contract's enum numbers.
+
+    `log_probabilities` are float32[N], or empty for a policy that has none.
+    """
 
     actions: dict[str, Array]
     statuses: list[int]
     sources: list[int]
     failures: dict[int, str]
+    log_probabilities: Array
     model: str
     version: int
     provider: str
@@ -292,6 +296,14 @@ class Client:
         answer = self._call(self._npcs.ChooseActions, request)
         return [_group_answer(group) for group in answer.groups]
 
+    def describe_policy(self, model: str, version: int = 0) -> npc_service_pb2.DescribePolicyResponse:
+        """Describe what a policy observes and how it acts."""
+        selector = model_service_pb2.ModelSelector(name=model, version=version)
+        response: npc_service_pb2.DescribePolicyResponse = self._call(
+            self._npcs.DescribePolicy, npc_service_pb2.DescribePolicyRequest(model=selector)
+        )
+        return response
+
     def end_session(self, session: str) -> bool:
         """End a session; return whether the sidecar kept anything for it."""
         answer = self._call(self._npcs.EndSession, npc_service_pb2.EndSessionRequest(session_id=session))
@@ -399,6 +411,7 @@ def _group_answer(group: npc_service_pb2.GroupActions) -> GroupAnswer:
         statuses=list(group.statuses),
         sources=list(group.sources),
         failures={failure.agent_id: failure.message for failure in group.failures},
+        log_probabilities=np.array(group.log_probabilities, np.float32),
         model=group.model.name,
         version=group.model.version,
         provider=group.model.provider,

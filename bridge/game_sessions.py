@@ -1,4 +1,4 @@
-"""What the sidecar keeps for a game session between ticks: the last actions of each group's agents."""
+"""What the sidecar keeps for a game session between ticks: last actions and recurrent state of each group's agents."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from bridge.agent_states import AgentStates
+
 Array = npt.NDArray[Any]
 GroupKey = tuple[str, str, int]
 MAX_GROUPS = 1024
@@ -18,10 +20,11 @@ MAX_GROUPS = 1024
 
 @dataclass
 class LastActions:
-    """The actions of one tick: N agent ids and, by action name, arrays [N, ...]."""
+    """The actions of one tick: N agent ids and, by action name, arrays [N, ...]; and recurrent state, if the policy has any."""
 
     agents: Sequence[int]
     actions: Mapping[str, Array]
+    states: AgentStates | None = None
 
     def of(self, agent: int) -> dict[str, Array] | None:
         """Return the actions of one agent, or `None` if it was not there."""
@@ -40,7 +43,7 @@ class _Session:
 
 
 class GameSessions:
-    """Last actions by session id and group; the least recently used session goes when there are too many.
+    """Last actions and recurrent state by session id and group; the least recently used session goes when there are too many.
 
     A session that is not used for `ttl_s` seconds is forgotten, and so is the group longest not seen of a session with more
     than `MAX_GROUPS`. No session ever sees another's actions: every look-up goes

@@ -45,7 +45,8 @@ class GraphCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One ONNX file of the bundle, its hash, its tensors, and the parity error measured when it was published.
 
     `parity_ties` counts the values that were left out, because they hang on an arg-max between equal scores.
-    `external_files` maps each external-data file of the graph (beside it in the bundle) to its SHA-256.
+    `parity_report` holds what a family's own gate measured beyond that. `external_files` maps each external-data file of the
+    graph (beside it in the bundle) to its SHA-256.
     """
 
     name: str
@@ -57,6 +58,7 @@ class GraphCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parity_error: float
     parity_batches: list[int]
     parity_ties: int = 0
+    parity_report: dict[str, Any] = {}
     external_files: dict[str, str] = {}
 
 

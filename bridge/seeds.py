@@ -40,6 +40,7 @@ class Purpose(IntEnum):
     ACTION_GUMBEL = 3
     SCENE_CODES = 4
     SCENE_OBJECTS = 5
+    ACTION_UNIFORM = 6
 
 
 def philox(counter: Array32, key: Array32) -> Array32:
@@ -92,6 +93,12 @@ def action_gumbels(seed: int, agents: npt.ArrayLike, tick: npt.ArrayLike, width:
     """Return standard Gumbel numbers float32[N, width]: arg-max of logits plus these samples the categorical."""
     uniform = _uniforms(_words([seed], tick, agents, Purpose.ACTION_GUMBEL, width)).reshape(-1, _blocks(width) * 4)
     return (-np.log(-np.log(uniform[:, :width]))).astype(np.float32)
+
+
+def action_uniforms(seed: int, agents: npt.ArrayLike, tick: npt.ArrayLike, width: int) -> Floats:
+    """Return uniforms in (0, 1] float32[N, width] for agent ids uint64[N] at a tick."""
+    words = _words([seed], tick, agents, Purpose.ACTION_UNIFORM, width)
+    return _uniforms(words).reshape(-1, _blocks(width) * 4)[:, :width].astype(np.float32)
 
 
 def scene_uniforms(

@@ -50,6 +50,12 @@ def to_array(tensor: tensor_pb2.Tensor, field: str) -> Array:
         raise InvalidArgument(f"shape {list(shape)} is no array's: {error}", field=f"{field}.shape") from error
 
 
+def data_type(name: str) -> tensor_pb2.DataType:
+    """Return the number of a type that a card names, `float32`; `KeyError` for one that has none."""
+    number: tensor_pb2.DataType = _NUMBERS[np.dtype(name).newbyteorder("<")]
+    return number
+
+
 def from_array(array: Array) -> tensor_pb2.Tensor:
     """Return a tensor message with the array's elements; `TypeError` for a type that has no DataType."""
     dtype = array.dtype if array.dtype in _NUMBERS else array.dtype.newbyteorder("<")

@@ -34,7 +34,7 @@ from bridge.model_card import (
     sha256_file,
     write_card,
 )
-from export.parity import ParityError, check_parity
+from export.parity import Parity, ParityError, check_parity
 
 __all__ = ["Graph", "ParityError", "next_version", "publish"]
 
@@ -50,19 +50,22 @@ class Graph:
     """One graph of a bundle.
 
     module takes its inputs positionally in the order of `inputs` and returns a tensor or a tuple in the order of
-    `outputs`. sample draws feeds for a batch size from a generator: what the parity gate runs on.
+    `outputs`; it may be an ONNX model already, which then needs a gate of its own. sample draws feeds for a batch size from a
+    generator: what the parity gate runs on.
     reference, where given, is what the gate compares with, in place of `module`. ties, where given, takes the same inputs
     and returns for each output which of its values hang on a tie, such as an arg-max between scores that are equal within
-    rounding: there PyTorch and ONNX Runtime may differ; the card counts where they did.
+    rounding: there PyTorch and ONNX Runtime may differ; the card counts where they did. gate, where given, is what checks the
+    written file in place of `check_parity`, from its path and a seed.
     """
 
     name: str
-    module: nn.Module
+    module: nn.Module | onnx.ModelProto
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     sample: Callable[[np.random.Generator, int], Feeds]
     reference: nn.Module | None = None
     ties: nn.Module | None = None
+    gate: Callable[[Path, int], Parity] | None = None
 
 
 def publish(
@@ -93,19 +96,21 @@ def publish(
         for graph in graphs:
             path = folder / f"{graph.name}.onnx"
             metadata = {"name": name, "version": str(version), "family": family, "graph": graph.name}
-            export_graph(graph, path, {f"metabridge.{key}": value for key, value in metadata.items()})
-            parity = check_parity(graph, path, seed=secrets.randbits(32))
+            opset = export_graph(graph, path, {f"metabridge.{key}": value for key, value in metadata.items()})
+            seed = secrets.randbits(32)
+            parity = graph.gate(path, seed) if graph.gate else check_parity(graph, path, seed=seed)
             cards.append(
                 GraphCard(
                     name=graph.name,
                     file=path.name,
                     sha256=sha256_file(path),
-                    opset=OPSET,
+                    opset=opset,
                     inputs=list(graph.inputs),
                     outputs=list(graph.outputs),
                     parity_error=parity.error,
                     parity_batches=parity.batches,
                     parity_ties=parity.ties,
+                    parity_report=parity.report,
                 )
             )
         card = ModelCard(name=name, family=family, version=version, graphs=cards, spec=spec, provenance=provenance)
@@ -120,24 +125,9 @@ def next_version(models: Path, name: str) -> int:
     return max((int(name) for name in names if re.fullmatch(r"[1-9]\d*", name)), default=0) + 1
 
 
-def export_graph(graph: Graph, path: Path, metadata: dict[str, str]) -> None:
-    """Writes one checked ONNX file with a dynamic batch axis, weights inside and the metadata as `metadata_props`."""
-    feeds = graph.sample(np.random.default_rng(0), 3)
-    axes: tuple[Any, ...] = tuple({0: torch.export.Dim("batch")} for _ in graph.inputs)
-    with _quiet_exporter():
-        program = torch.onnx.export(
-            graph.module.eval(),
-            tuple(torch.from_numpy(feeds[tensor.name]) for tensor in graph.inputs),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=[tensor.name for tensor in graph.inputs],
-            output_names=[tensor.name for tensor in graph.outputs],
-            dynamic_shapes=(axes,) if _takes_varargs(graph.module) else axes,
-            verbose=False,
-        )
-    if program is None:
-        raise RuntimeError(f'the exporter returned no program for graph "{graph.name}"')
-    proto = program.model_proto
+def export_graph(graph: Graph, path: Path, metadata: dict[str, str]) -> int:
+    """Writes one checked ONNX file with a dynamic batch axis, weights inside and the metadata; returns its opset."""
+    proto = graph.module if isinstance(graph.module, onnx.ModelProto) else export_module(graph, graph.module)
     if proto.ByteSize() > MAX_GRAPH_BYTES:
         raise ValueError(f'graph "{graph.name}" takes {proto.ByteSize()} bytes; a bundle takes up to {MAX_GRAPH_BYTES}')
     _declare(proto.graph.input, graph.inputs, graph.name)
@@ -146,6 +136,29 @@ def export_graph(graph: Graph, path: Path, metadata: dict[str, str]) -> None:
     onnx.helper.set_model_props(proto, metadata)
     onnx.checker.check_model(proto, full_check=True)
     onnx.save_model(proto, path)
+    return next(opset.version for opset in proto.opset_import if opset.domain in ("", "ai.onnx"))
+
+
+def export_module(graph: Graph, module: nn.Module) -> onnx.ModelProto:
+    """Traces a module and returns it as ONNX, with a dynamic batch axis and its inputs and outputs named."""
+    feeds = graph.sample(np.random.default_rng(0), 3)
+    axes: tuple[Any, ...] = tuple({0: torch.export.Dim("batch")} for _ in graph.inputs)
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            module.eval(),
+            tuple(torch.from_numpy(feeds[tensor.name]) for tensor in graph.inputs),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(_placeholders("input", graph.inputs)),
+            output_names=list(_placeholders("output", graph.outputs)),
+            dynamic_shapes=(axes,) if _takes_varargs(module) else axes,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError(f'the exporter returned no program for graph "{graph.name}"')
+    proto: onnx.ModelProto = program.model_proto
+    _name(proto.graph, _placeholders("input", graph.inputs) | _placeholders("output", graph.outputs))
+    return proto
 
 
 @contextmanager
@@ -160,6 +173,27 @@ def _quiet_exporter() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def _placeholders(kind: str, tensors: tuple[TensorSpec, ...]) -> dict[str, str]:
+    """The names of inputs or outputs by those that they are exported under, which no value inside a graph has."""
+    return {f"metabridge_{kind}_{number}": tensor.name for number, tensor in enumerate(tensors)}
+
+
+def _name(graph: onnx.GraphProto, names: dict[str, str]) -> None:
+    """Gives inputs and outputs their names, and values inside the graph that are called so already other ones.
+
+    The exporter calls values by what makes them, "view" or "mean", and so may a model call an input.
+    """
+    names = {name: f"{name}_within" for name in names.values()} | names
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                _name(inner, names)
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.name = names.get(value.name, value.name)
 
 
 def _takes_varargs(module: nn.Module) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,17 +32,24 @@ class ParityError(RuntimeError):
 
 @dataclass(frozen=True)
 class Parity:
-    """What the gate measured: the largest error over all outputs, as a share of their scales, and the values left out."""
+    """What the gate measured: the largest error over all outputs, as a share of their scales, and the values left out.
+
+    `report` holds what a gate of a family's own has to say beyond that.
+    """
 
     error: float
     batches: list[int]
     ties: int = 0
+    report: dict[str, Any] = field(default_factory=dict)
 
 
 def check_parity(graph: Graph, path: Path, *, seed: int) -> Parity:
     """Compares the module with its ONNX file on random inputs drawn from `seed`; raises ParityError over the limit."""
     rng = np.random.default_rng(seed)
-    module = (graph.reference or graph.module).eval()
+    module = graph.reference or graph.module
+    if not isinstance(module, nn.Module):
+        raise ValueError(f'graph "{graph.name}" is an ONNX model, expected a gate of its own for it')
+    module = module.eval()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -34,6 +34,35 @@ policy (float[batch,3] position, float[batch,7] noise, bool[batch,5] action_mask
 }
 """
 
+SCOUT = """
+<ir_version: 10, opset_import: ["": 20]>
+policy (uint8[batch,2,2,3] picture, int64[batch] door, float[batch,2] memory, float[batch,2] noise)
+  => (float[batch,1] turn, int64[batch,1] act, float[batch,2] next_memory, float[batch] log_probability)
+{
+  half = Constant <value_float: float = 0.5> ()
+  one = Constant <value_float: float = 1.0> ()
+  column = Constant <value_ints: ints = [1]> ()
+  cuts = Constant <value_ints: ints = [1, 1]> ()
+  bytes = Flatten (picture)
+  light = Cast <to: int = 1> (bytes)
+  brightness = ReduceMean <keepdims: int = 1> (light, column)
+  number = Cast <to: int = 1> (door)
+  door_column = Unsqueeze (number, column)
+  seen = Concat <axis: int = 1> (brightness, door_column)
+  faded = Mul (memory, half)
+  next_memory = Add (faded, seen)
+  mean, score = Split <axis: int = 1> (next_memory, cuts)
+  normal, gumbel = Split <axis: int = 1> (noise, cuts)
+  turn = Add (mean, normal)
+  against = Sub (score, one)
+  scores = Concat <axis: int = 1> (against, gumbel)
+  act = ArgMax <axis: int = 1, keepdims: int = 1> (scores)
+  squared = Mul (normal, normal)
+  log_column = Neg (squared)
+  log_probability = Squeeze (log_column, column)
+}
+"""
+
 MAPPING = """
 <ir_version: 10, opset_import: ["": 20]>
 mapping (float[batch,4] z, float[batch,4] z_mix, float[batch] truncation, int64[batch] mix_start, int64[batch] mix_end)
@@ -127,6 +156,20 @@ NPC_SPEC: dict[str, Any] = {
     "mask_size": 5,
     "tick_seconds": 0.1,
 }
+SCOUT_SPEC: dict[str, Any] = {
+    "observations": [
+        {"name": "picture", "shape": [2, 2, 3], "low": [0.0], "high": [255.0], "layout": "HWC"},
+        {"name": "door", "shape": [], "low": [0.0], "high": [3.0], "elements": ["door"]},
+    ],
+    "actions": [
+        {"name": "turn", "kind": "continuous", "size": 1, "low": [-1e4], "high": [1e4], "units": "rad/s"},
+        {"name": "act", "kind": "discrete", "size": 1, "branches": [2]},
+    ],
+    "noise": [{"kind": "normal", "size": 1}, {"kind": "gumbel", "size": 1}],
+    "states": [{"name": "memory", "output": "next_memory", "shape": [2], "initial": 4.0}],
+    "log_probability": True,
+    "tick_seconds": 0.2,
+}
 AVATAR_SPEC: dict[str, Any] = {
     "image_size": 8,
     "image_channels": 3,
@@ -159,6 +202,14 @@ def write_npc(models: Path, name: str = "guard", version: int = 1) -> Path:
         "high": np.array([1.0, 2.0]),
     }
     return write_bundle(models, name, version, "npc", {"policy": (POLICY, weights)}, NPC_SPEC)
+
+
+def write_scout(models: Path, name: str = "scout", version: int = 1) -> Path:
+    """Write a recurrent policy of a picture and a category: its memory, 4 at first, halves each tick and adds what is seen.
+
+    `turn` is the memory of the picture's mean byte; `act` is 0 where the memory of the door is 1 or more, 1 below that.
+    """
+    return write_bundle(models, name, version, "npc", {"policy": (SCOUT, {})}, SCOUT_SPEC)
 
 
 def write_avatar(models: Path, name: str = "face", version: int = 1) -> Path:

@@ -40,6 +40,11 @@ class NpcServiceStub(object):
                 request_serializer=bridge_dot_v1_dot_npc__service__pb2.ChooseActionsRequest.SerializeToString,
                 response_deserializer=bridge_dot_v1_dot_npc__service__pb2.ChooseActionsResponse.FromString,
                 _registered_method=True)
+        self.DescribePolicy = channel.unary_unary(
+                '/bridge.v1.NpcService/DescribePolicy',
+                request_serializer=bridge_dot_v1_dot_npc__service__pb2.DescribePolicyRequest.SerializeToString,
+                response_deserializer=bridge_dot_v1_dot_npc__service__pb2.DescribePolicyResponse.FromString,
+                _registered_method=True)
         self.EndSession = channel.unary_unary(
                 '/bridge.v1.NpcService/EndSession',
                 request_serializer=bridge_dot_v1_dot_npc__service__pb2.EndSessionRequest.SerializeToString,
@@ -59,6 +64,13 @@ class NpcServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DescribePolicy(self, request, context):
+        """Describes what a policy observes and how it acts: names, order, ranges, units.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def EndSession(self, request, context):
         """Forgets all that is kept for a session. Ending an unknown session is no error.
         """
@@ -73,6 +85,11 @@ def add_NpcServiceServicer_to_server(servicer, server):
                     servicer.ChooseActions,
                     request_deserializer=bridge_dot_v1_dot_npc__service__pb2.ChooseActionsRequest.FromString,
                     response_serializer=bridge_dot_v1_dot_npc__service__pb2.ChooseActionsResponse.SerializeToString,
+            ),
+            'DescribePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribePolicy,
+                    request_deserializer=bridge_dot_v1_dot_npc__service__pb2.DescribePolicyRequest.FromString,
+                    response_serializer=bridge_dot_v1_dot_npc__service__pb2.DescribePolicyResponse.SerializeToString,
             ),
             'EndSession': grpc.unary_unary_rpc_method_handler(
                     servicer.EndSession,
@@ -108,6 +125,33 @@ class NpcService(object):
             '/bridge.v1.NpcService/ChooseActions',
             bridge_dot_v1_dot_npc__service__pb2.ChooseActionsRequest.SerializeToString,
             bridge_dot_v1_dot_npc__service__pb2.ChooseActionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bridge.v1.NpcService/DescribePolicy',
+            bridge_dot_v1_dot_npc__service__pb2.DescribePolicyRequest.SerializeToString,
+            bridge_dot_v1_dot_npc__service__pb2.DescribePolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -14,9 +14,9 @@ from export.npc.baselines import random_policy, scripted
 from export.npc.config import TrainConfig
 from export.npc.course import ContactError, CourseConfig
 from export.npc.evaluate import EVALUATION_SEED, evaluate, table
+from export.npc.onnx_command import OnnxConfig
 from export.npc.policy import open_run
 from export.npc.render import record_episode, save_gif
-from export.npc.to_onnx import export_assistant
 from export.npc.train import train
 from export.npc.trainer import Diverged
 from export.parity import ParityError
@@ -47,24 +47,6 @@ class EvaluateConfig:
         if self.gif is not None:
             save_gif(record_episode(policy.act, self.seed), self.gif)
             print(self.gif)
-
-
-@dataclass(frozen=True)
-class OnnxConfig:
-    """Publishes an assistant as an ONNX bundle, after checking that ONNX Runtime acts as PyTorch does."""
-
-    source: Source = Path("runs/npc/assistant")
-    """A run folder or a checkpoint file."""
-    name: str = "assistant"
-    """Name of the model in the models folder."""
-    models: Path = Path("models")
-    """The models folder that the sidecar serves."""
-    version: int = 0
-    """Version to publish; 0 takes the next free one."""
-
-    def run(self) -> None:
-        """Publishes the bundle and prints its folder."""
-        print(export_assistant(self.source, self.models, self.name, self.version or None))
 
 
 COMMANDS = {"train": TrainConfig, "evaluate": EvaluateConfig, "onnx": OnnxConfig, "course": CourseConfig}

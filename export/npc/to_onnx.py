@@ -1,4 +1,4 @@
-"""Publishes a trained assistant as the graph `policy`: raw observations in, engine-ready actions out."""
+"""Publishes a policy as the graph `policy`, whatever it was trained with: raw observations in, engine-ready actions out."""
 
 from __future__ import annotations
 
@@ -19,11 +19,61 @@ from export.npc.env import (
     OBSERVATION_LOW,
     OBSERVATION_SIZE,
 )
+from export.npc.foreign.ml_agents import export_ml_agents
+from export.npc.foreign.onnx_files import export_bare
+from export.npc.foreign.rllib import export_rllib, module_folder
+from export.npc.foreign.torch_modules import call_factory, export_module, open_program
 from export.npc.policy import policy_from, read_run
+from export.npc.policy_options import PolicyOptions
+from export.npc.sb3_graph.publish import export_sb3, is_archive
+from export.npc.spec_file import read_spec
 from export.onnx_model import Feeds, Graph, publish
+
+__all__ = ["PolicyOptions", "export_assistant", "export_policy"]
 
 UNITS = "metres, metres per second, radians per second; right-handed, +Y up, +Z forward, left is +X at heading 0"
 ACTION_UNITS = "speed in metres per second; turn in radians per second about +Y, positive to the NPC's left"
+
+
+def export_policy(
+    source: str,
+    models: Path,
+    name: str,
+    *,
+    normalizer: Path | None = None,
+    spec: Path | None = None,
+    options: PolicyOptions | None = None,
+    version: int | None = None,
+) -> Path:
+    """Publish the policy that `source` names, of any kind that `python -m export npc onnx --help` lists; return its folder.
+
+    Raises `ValueError` for a file that holds no policy and for options that it does not take, and what `publish` raises.
+    """
+    options, path = options or PolicyOptions(), Path(source)
+    if is_archive(path) or path.suffix == ".zip":
+        _takes_no("--spec", spec, path)
+        return export_sb3(path, models, name, normalizer=normalizer, options=options, version=version)
+    _takes_no("--normalizer", normalizer, path)
+    if path.suffix == ".onnx":
+        if spec is None:
+            return export_ml_agents(path, models, name, options, version)
+        return export_bare(path, models, name, spec, options, version)
+    if path.suffix == ".pt2" or (":" in source and not path.exists()):
+        if spec is None:
+            raise ValueError(f"{source} does not say what it observes and how it acts; write that down and name it with --spec")
+        module = open_program(path) if path.suffix == ".pt2" else call_factory(source)
+        label = path.name if path.suffix == ".pt2" else source
+        return export_module(module, read_spec(spec), models, name, source=label, options=options, version=version)
+    _takes_no("--spec", spec, path)
+    folder = module_folder(path)
+    if folder is not None:
+        return export_rllib(folder, models, name, options, version)
+    return export_assistant(path, models, name, version)
+
+
+def _takes_no(option: str, given: Path | None, source: Path) -> None:
+    if given is not None:
+        raise ValueError(f"{option} is {given}, but {source} takes none; leave it out")
 
 
 def export_assistant(source: Path, models: Path, name: str, version: int | None = None) -> Path:

@@ -13,6 +13,7 @@ FORBIDDEN = {"torch", "export", "onnxscript", "stable_baselines3", "gymnasium"}
 ALLOWED = {
     "bridge.model_card",
     "bridge.seeds",
+    "bridge.npc_card",
     "bridge.scene_card",
     "bridge.scene_decoding",
     "bridge.scene_rules",

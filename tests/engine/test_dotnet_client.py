@@ -85,6 +85,11 @@ def test_one_bad_agent_fails_alone(live: Ran) -> None:
     assert "NaN" in live.said["failure"]
 
 
+def test_a_policy_describes_itself_and_says_how_likely_its_actions_were(live: Ran) -> None:
+    assert live.said["described"] == f"observation Float32 {OBSERVATION_SIZE}"
+    assert live.said["log-probabilities"] == "0"
+
+
 def test_an_action_that_the_model_has_not_is_named_with_those_it_has(live: Ran) -> None:
     assert live.said["unknown action"] == 'no continuous action "jump", the model has [move]'
 
@@ -134,6 +139,11 @@ def test_the_sidecar_serves_on_after_all_these_failures(live: Ran) -> None:
         ("tensor with bytes missing", "FormatException|action has 5 bytes for shape [2] of Float32, expected 8"),
         ("bools", "01-00-01"),
         ("agents of different widths", 'ArgumentException|agent 2 gave 1 numbers for "a", expected 2 numbers'),
+        (
+            "observations of other types",
+            'ArgumentException|"door" was observed as other numbers than Single before ArgumentException|3 values for an '
+            "observation of shape [2, 2, 3] ArgumentException|agent 2 gave nothing for",
+        ),
         ("timeouts", "1m 250m 86400000m 10000000S"),
         ("no timeout", "ArgumentOutOfRangeException|a timeout is longer than zero"),
     ],

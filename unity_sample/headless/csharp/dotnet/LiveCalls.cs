@@ -86,6 +86,10 @@ namespace Metabridge.Headless
             }
             report("actions", string.Join(" ", values));
             report("statuses", string.Join(" ", actions.Statuses));
+            report("log-probabilities", actions.LogProbabilities.Count.ToString());
+            var policy = await new NpcClient(transport).DescribeAsync(npcModel);
+            var seen = policy.Observations[0];
+            report("described", seen.Name + " " + seen.Dtype + " " + string.Join("x", seen.Shape));
             report("unknown action", Caught(() => actions[0].Continuous("jump", 0)));
             report("ended", (await new NpcClient(transport).EndSessionAsync("dotnet")).ToString());
             group = new NpcGroup(npcModel);

@@ -31,6 +31,7 @@ namespace Metabridge.Headless
             report("tensor with bytes missing", Caught(() => Tensors.ToFloats(Cut(), "action")));
             report("bools", BitConverter.ToString(Tensors.FromBools(new[] { true, false, true }, 3).Data.ToByteArray()));
             report("agents of different widths", DifferentWidths());
+            report("observations of other types", OtherTypes());
             report("timeouts", Timeouts());
             report("no timeout", Caught(() => new CallOptions(TimeSpan.Zero)));
         }
@@ -89,6 +90,22 @@ namespace Metabridge.Headless
             string said = Caught(() => group.AddAgent(2, true));
             group.Observe("a", 3f, 4f);
             group.AddAgent(3, true);
+            return said + " " + string.Join(",", group.Agents);
+        }
+
+        static string OtherTypes()
+        {
+            var group = new NpcGroup("m");
+            group.ObservePicture("view", new byte[12], 2, 2, 3);
+            group.ObserveCategory("door", 3);
+            group.ObserveCategories("dials", 1, 2);
+            group.ObserveBits("switches", 0, 1, 1);
+            group.Observe("grid", new[] { 2, 2 }, new[] { 1f, 2f, 3f, 4f });
+            group.Allow(true, false);
+            group.AddAgent(1, true);
+            string said = Caught(() => group.Observe("door", 1f)) + " " + Caught(() => group.ObservePicture("view", new byte[3], 2, 2, 3));
+            group.ObserveCategory("door", 3);
+            said += " " + Caught(() => group.AddAgent(2, true));
             return said + " " + string.Join(",", group.Agents);
         }
 

@@ -22,11 +22,15 @@ namespace Metabridge
         /// <summary>Why agents failed, by agent id; agents that did not fail are not in it.</summary>
         public IReadOnlyDictionary<ulong, string> Failures => failures;
 
+        /// <summary>Log-probabilities, one an agent; empty for a policy that has none.</summary>
+        public IReadOnlyList<float> LogProbabilities { get; }
+
         internal NpcActions(GroupActions group)
         {
             Model = group.Model;
             Statuses = group.Statuses;
             Sources = group.Sources;
+            LogProbabilities = group.LogProbabilities;
             foreach (var failure in group.Failures) failures[failure.AgentId] = failure.Message;
             foreach (var named in group.Actions)
             {
@@ -81,6 +85,9 @@ namespace Metabridge
 
         /// <summary>Where the action comes from: the policy, the agent's last action, or a neutral one.</summary>
         public Source Source => actions.Sources[row];
+
+        /// <summary>The action's log-probability, 0 where it is not the policy's; NaN for a policy that has none.</summary>
+        public float LogProbability => actions.LogProbabilities.Count == 0 ? float.NaN : actions.LogProbabilities[row];
 
         /// <summary>Returns one element of a continuous action in the card's units; ArgumentException for a name it has not.</summary>
         public float Continuous(string name, int element)

@@ -1,6 +1,5 @@
 using System.Collections.Generic;
 using System.Threading.Tasks;
-using Metabridge.Internal;
 using Metabridge.Transport;
 using Metabridge.V1;
 
@@ -31,6 +30,12 @@ namespace Metabridge
             return actions;
         }
 
+        /// <summary>Describes what a policy observes and how it acts: names, order, ranges, units. Version 0 is the latest.</summary>
+        public Task<DescribePolicyResponse> DescribeAsync(string model, int version = 0, CallOptions options = default)
+        {
+            return service.DescribePolicyAsync(new DescribePolicyRequest { Model = ModelClient.Selector(model, version) }, options);
+        }
+
         /// <summary>Ends a session; returns whether the sidecar kept anything for it.</summary>
         public async Task<bool> EndSessionAsync(string session, CallOptions options = default)
         {
@@ -48,11 +53,7 @@ namespace Metabridge
             };
             message.AgentIds.AddRange(group.Agents);
             message.EpisodeStarts.AddRange(group.EpisodeStarts);
-            foreach (string name in group.Names)
-            {
-                var tensor = Tensors.FromFloats(group.Values(name), group.Agents.Count, group.Width(name));
-                message.Observations.Add(new NamedTensor { Name = name, Tensor = tensor });
-            }
+            group.WriteTo(message);
             return message;
         }
     }

@@ -1,24 +1,21 @@
 using System;
 using System.Collections.Generic;
+using Metabridge.Internal;
+using Metabridge.V1;
 
 namespace Metabridge
 {
     /// <summary>
     /// The agents of one policy and what they observe in one tick: a row an agent in every observation. Rows are written agent by
-    /// agent: <see cref="Observe"/> for each observation, then <see cref="AddAgent"/>.
+    /// agent: <see cref="Observe(string, float[])"/> for each observation, then <see cref="AddAgent"/>.
     /// </summary>
     public sealed class NpcGroup
     {
-        sealed class Rows
-        {
-            internal int Width = -1;
-            internal readonly List<float> Values = new List<float>();
-            internal float[] Next;
-        }
-
-        readonly Dictionary<string, Rows> observations = new Dictionary<string, Rows>();
+        readonly Dictionary<string, NpcRows> observations = new Dictionary<string, NpcRows>();
+        readonly NpcRows mask = new NpcRows<bool>(Tensors.FromBools);
         readonly List<ulong> agents = new List<ulong>();
         readonly List<bool> episodeStarts = new List<bool>();
+        bool isMasked;
 
         public string Model { get; }
 
@@ -31,8 +28,6 @@ namespace Metabridge
 
         internal IReadOnlyList<bool> EpisodeStarts => episodeStarts;
 
-        internal IEnumerable<string> Names => observations.Keys;
-
         public NpcGroup(string model, int version = 0, bool isSeeded = false)
         {
             Model = model;
@@ -43,8 +38,47 @@ namespace Metabridge
         /// <summary>Writes one observation of the next agent, by the name in the model's card, in the card's units.</summary>
         public void Observe(string name, params float[] values)
         {
-            if (!observations.TryGetValue(name, out var rows)) observations.Add(name, rows = new Rows());
-            rows.Next = values;
+            Rows<float>(name, Tensors.FromFloats).Write(values, values.Length);
+        }
+
+        /// <summary>Writes an observation of several axes, row-major.</summary>
+        public void Observe(string name, int[] shape, float[] values)
+        {
+            Rows<float>(name, Tensors.FromFloats).Write(values, shape);
+        }
+
+        /// <summary>Writes a picture as a policy of pictures takes it: uint8, row by row, channels last.</summary>
+        public void ObservePicture(string name, byte[] pixels, int height, int width, int channels)
+        {
+            Rows<byte>(name, Tensors.FromBytes).Write(pixels, height, width, channels);
+        }
+
+        /// <summary>Writes one category, counted from 0.</summary>
+        public void ObserveCategory(string name, long value)
+        {
+            Rows<long>(name, Tensors.FromLongs).Write(new[] { value });
+        }
+
+        /// <summary>Writes several categories, each counted from 0.</summary>
+        public void ObserveCategories(string name, params long[] values)
+        {
+            Rows<long>(name, Tensors.FromLongs).Write(values, values.Length);
+        }
+
+        /// <summary>Writes several bits, each 0 or 1.</summary>
+        public void ObserveBits(string name, params sbyte[] values)
+        {
+            Rows<sbyte>(name, Tensors.FromSBytes).Write(values, values.Length);
+        }
+
+        /// <summary>
+        /// Says which actions the next agent may take now, the branches of the card's discrete actions one after another. Either all
+        /// agents of a group say it, or none, which allows everything.
+        /// </summary>
+        public void Allow(params bool[] actions)
+        {
+            isMasked = true;
+            ((NpcRows<bool>)mask).Write(actions, actions.Length);
         }
 
         /// <summary>
@@ -55,19 +89,16 @@ namespace Metabridge
         {
             try
             {
-                foreach (var pair in observations) Check(id, pair.Key, pair.Value);
+                foreach (var pair in observations) pair.Value.Check(id, pair.Key, agents.Count);
+                if (isMasked) mask.Check(id, "the action mask", agents.Count);
             }
             catch
             {
                 ForgetNext();
                 throw;
             }
-            foreach (var rows in observations.Values)
-            {
-                rows.Width = rows.Next.Length;
-                rows.Values.AddRange(rows.Next);
-                rows.Next = null;
-            }
+            foreach (var rows in observations.Values) rows.Take();
+            if (isMasked) mask.Take();
             agents.Add(id);
             episodeStarts.Add(isEpisodeStart);
         }
@@ -75,35 +106,35 @@ namespace Metabridge
         /// <summary>Drops what was observed for the next agent.</summary>
         public void ForgetNext()
         {
-            foreach (var rows in observations.Values) rows.Next = null;
+            foreach (var rows in observations.Values) rows.ForgetNext();
+            mask.ForgetNext();
+            if (agents.Count == 0) isMasked = false;
         }
 
-        /// <summary>Forgets all agents, for the next tick; the observations' widths stay.</summary>
+        /// <summary>Forgets all agents, for the next tick; the observations' shapes stay.</summary>
         public void Clear()
         {
             agents.Clear();
             episodeStarts.Clear();
-            foreach (var rows in observations.Values) rows.Values.Clear();
+            foreach (var rows in observations.Values) rows.Clear();
+            mask.Clear();
+            isMasked = false;
         }
 
-        internal float[] Values(string name)
+        internal void WriteTo(PolicyGroup message)
         {
-            return observations[name].Values.ToArray();
+            foreach (var pair in observations)
+            {
+                message.Observations.Add(new NamedTensor { Name = pair.Key, Tensor = pair.Value.ToTensor(agents.Count) });
+            }
+            if (isMasked) message.ActionMask = mask.ToTensor(agents.Count);
         }
 
-        internal int Width(string name)
+        NpcRows<T> Rows<T>(string name, Func<T[], long[], Tensor> write)
         {
-            return observations[name].Width;
-        }
-
-        void Check(ulong id, string name, Rows rows)
-        {
-            int width = agents.Count == 0 ? rows.Next?.Length ?? -1 : rows.Width;
-            if (rows.Next != null && rows.Next.Length == width) return;
-            string given = rows.Next == null ? "nothing" : rows.Next.Length + " numbers";
-            string message = "agent " + id + " gave " + given + " for \"" + name + "\", expected " +
-                (width < 0 ? "numbers" : width + " numbers, as the agents before it");
-            throw new ArgumentException(message);
+            if (!observations.TryGetValue(name, out var rows)) observations.Add(name, rows = new NpcRows<T>(write));
+            if (rows is NpcRows<T> typed) return typed;
+            throw new ArgumentException("\"" + name + "\" was observed as other numbers than " + typeof(T).Name + " before");
         }
     }
 }

@@ -33,36 +33,65 @@ namespace Metabridge.V1 {
             "GAYgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIlCghzYW1wbGluZxgHIAEoDjIT",
             "LmJyaWRnZS52MS5TYW1wbGluZyJuChRDaG9vc2VBY3Rpb25zUmVxdWVzdBIS",
             "CgpzZXNzaW9uX2lkGAEgASgJEiYKBmdyb3VwcxgCIAMoCzIWLmJyaWRnZS52",
-            "MS5Qb2xpY3lHcm91cBIMCgR0aWNrGAMgASgNEgwKBHNlZWQYBCABKAQiMQoM",
+            "MS5Qb2xpY3lHcm91cBIMCgR0aWNrGAMgASgNEgwKBHNlZWQYBCABKAQiQAoM",
             "QWdlbnRGYWlsdXJlEhAKCGFnZW50X2lkGAEgASgEEg8KB21lc3NhZ2UYAiAB",
-            "KAki4gEKDEdyb3VwQWN0aW9ucxIMCgRuYW1lGAEgASgJEiIKBW1vZGVsGAIg",
-            "ASgLMhMuYnJpZGdlLnYxLlNlcnZlZEJ5EicKB2FjdGlvbnMYAyADKAsyFi5i",
-            "cmlkZ2UudjEuTmFtZWRUZW5zb3ISKAoIc3RhdHVzZXMYBCADKA4yFi5icmlk",
-            "Z2UudjEuQWdlbnRTdGF0dXMSIgoHc291cmNlcxgFIAMoDjIRLmJyaWRnZS52",
-            "MS5Tb3VyY2USKQoIZmFpbHVyZXMYBiADKAsyFy5icmlkZ2UudjEuQWdlbnRG",
-            "YWlsdXJlIkAKFUNob29zZUFjdGlvbnNSZXNwb25zZRInCgZncm91cHMYASAD",
-            "KAsyFy5icmlkZ2UudjEuR3JvdXBBY3Rpb25zIicKEUVuZFNlc3Npb25SZXF1",
-            "ZXN0EhIKCnNlc3Npb25faWQYASABKAkiJQoSRW5kU2Vzc2lvblJlc3BvbnNl",
-            "Eg8KB2V4aXN0ZWQYASABKAgqVQoIU2FtcGxpbmcSGAoUU0FNUExJTkdfVU5T",
-            "UEVDSUZJRUQQABIaChZTQU1QTElOR19ERVRFUk1JTklTVElDEAESEwoPU0FN",
-            "UExJTkdfU0VFREVEEAIqiwEKC0FnZW50U3RhdHVzEhwKGEFHRU5UX1NUQVRV",
-            "U19VTlNQRUNJRklFRBAAEhMKD0FHRU5UX1NUQVRVU19PSxABEiQKIEFHRU5U",
-            "X1NUQVRVU19JTlZBTElEX09CU0VSVkFUSU9OEAISIwofQUdFTlRfU1RBVFVT",
-            "X0FMTF9BQ1RJT05TX01BU0tFRBADKlkKBlNvdXJjZRIWChJTT1VSQ0VfVU5T",
+            "KAkSDQoFZmllbGQYAyABKAki/QEKDEdyb3VwQWN0aW9ucxIMCgRuYW1lGAEg",
+            "ASgJEiIKBW1vZGVsGAIgASgLMhMuYnJpZGdlLnYxLlNlcnZlZEJ5EicKB2Fj",
+            "dGlvbnMYAyADKAsyFi5icmlkZ2UudjEuTmFtZWRUZW5zb3ISKAoIc3RhdHVz",
+            "ZXMYBCADKA4yFi5icmlkZ2UudjEuQWdlbnRTdGF0dXMSIgoHc291cmNlcxgF",
+            "IAMoDjIRLmJyaWRnZS52MS5Tb3VyY2USKQoIZmFpbHVyZXMYBiADKAsyFy5i",
+            "cmlkZ2UudjEuQWdlbnRGYWlsdXJlEhkKEWxvZ19wcm9iYWJpbGl0aWVzGAcg",
+            "AygCIkAKFUNob29zZUFjdGlvbnNSZXNwb25zZRInCgZncm91cHMYASADKAsy",
+            "Fy5icmlkZ2UudjEuR3JvdXBBY3Rpb25zIkAKFURlc2NyaWJlUG9saWN5UmVx",
+            "dWVzdBInCgVtb2RlbBgBIAEoCzIYLmJyaWRnZS52MS5Nb2RlbFNlbGVjdG9y",
+            "IrYBCg9PYnNlcnZhdGlvblNwZWMSDAoEbmFtZRgBIAEoCRIiCgVkdHlwZRgC",
+            "IAEoDjITLmJyaWRnZS52MS5EYXRhVHlwZRINCgVzaGFwZRgDIAMoAxILCgNs",
+            "b3cYBCADKAISDAoEaGlnaBgFIAMoAhIQCghlbGVtZW50cxgGIAMoCRINCgV1",
+            "bml0cxgHIAEoCRImCgZsYXlvdXQYCCABKA4yFi5icmlkZ2UudjEuSW1hZ2VM",
+            "YXlvdXQinAEKCkFjdGlvblNwZWMSDAoEbmFtZRgBIAEoCRIjCgRraW5kGAIg",
+            "ASgOMhUuYnJpZGdlLnYxLkFjdGlvbktpbmQSDQoFc2hhcGUYAyADKAMSCwoD",
+            "bG93GAQgAygCEgwKBGhpZ2gYBSADKAISEAoIYnJhbmNoZXMYBiADKAUSEAoI",
+            "ZWxlbWVudHMYByADKAkSDQoFdW5pdHMYCCABKAkiKAoJU3RhdGVTcGVjEgwK",
+            "BG5hbWUYASABKAkSDQoFc2hhcGUYAiADKAMinAIKFkRlc2NyaWJlUG9saWN5",
+            "UmVzcG9uc2USIgoFbW9kZWwYASABKAsyEy5icmlkZ2UudjEuU2VydmVkQnkS",
+            "MAoMb2JzZXJ2YXRpb25zGAIgAygLMhouYnJpZGdlLnYxLk9ic2VydmF0aW9u",
+            "U3BlYxImCgdhY3Rpb25zGAMgAygLMhUuYnJpZGdlLnYxLkFjdGlvblNwZWMS",
+            "EgoKbWFza193aWR0aBgEIAEoBRIkCgZzdGF0ZXMYBSADKAsyFC5icmlkZ2Uu",
+            "djEuU3RhdGVTcGVjEhUKDWlzX3N0b2NoYXN0aWMYBiABKAgSHQoVaGFzX2xv",
+            "Z19wcm9iYWJpbGl0aWVzGAcgASgIEhQKDHRpY2tfc2Vjb25kcxgIIAEoASIn",
+            "ChFFbmRTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIiUKEkVu",
+            "ZFNlc3Npb25SZXNwb25zZRIPCgdleGlzdGVkGAEgASgIKlUKCFNhbXBsaW5n",
+            "EhgKFFNBTVBMSU5HX1VOU1BFQ0lGSUVEEAASGgoWU0FNUExJTkdfREVURVJN",
+            "SU5JU1RJQxABEhMKD1NBTVBMSU5HX1NFRURFRBACKqgBCgtBZ2VudFN0YXR1",
+            "cxIcChhBR0VOVF9TVEFUVVNfVU5TUEVDSUZJRUQQABITCg9BR0VOVF9TVEFU",
+            "VVNfT0sQARIkCiBBR0VOVF9TVEFUVVNfSU5WQUxJRF9PQlNFUlZBVElPThAC",
+            "EiMKH0FHRU5UX1NUQVRVU19BTExfQUNUSU9OU19NQVNLRUQQAxIbChdBR0VO",
+            "VF9TVEFUVVNfU1RBVEVfTE9TVBAEKlkKBlNvdXJjZRIWChJTT1VSQ0VfVU5T",
             "UEVDSUZJRUQQABIQCgxTT1VSQ0VfTU9ERUwQARIQCgxTT1VSQ0VfQ0FDSEUQ",
-            "AhITCg9TT1VSQ0VfRkFMTEJBQ0sQAzKrAQoKTnBjU2VydmljZRJSCg1DaG9v",
-            "c2VBY3Rpb25zEh8uYnJpZGdlLnYxLkNob29zZUFjdGlvbnNSZXF1ZXN0GiAu",
-            "YnJpZGdlLnYxLkNob29zZUFjdGlvbnNSZXNwb25zZRJJCgpFbmRTZXNzaW9u",
-            "EhwuYnJpZGdlLnYxLkVuZFNlc3Npb25SZXF1ZXN0Gh0uYnJpZGdlLnYxLkVu",
-            "ZFNlc3Npb25SZXNwb25zZUIQqgINTWV0YWJyaWRnZS5WMWIGcHJvdG8z"));
+            "AhITCg9TT1VSQ0VfRkFMTEJBQ0sQAypXCgtJbWFnZUxheW91dBIcChhJTUFH",
+            "RV9MQVlPVVRfVU5TUEVDSUZJRUQQABIUChBJTUFHRV9MQVlPVVRfSFdDEAES",
+            "FAoQSU1BR0VfTEFZT1VUX0NIVxACKl8KCkFjdGlvbktpbmQSGwoXQUNUSU9O",
+            "X0tJTkRfVU5TUEVDSUZJRUQQABIaChZBQ1RJT05fS0lORF9DT05USU5VT1VT",
+            "EAESGAoUQUNUSU9OX0tJTkRfRElTQ1JFVEUQAjKCAgoKTnBjU2VydmljZRJS",
+            "Cg1DaG9vc2VBY3Rpb25zEh8uYnJpZGdlLnYxLkNob29zZUFjdGlvbnNSZXF1",
+            "ZXN0GiAuYnJpZGdlLnYxLkNob29zZUFjdGlvbnNSZXNwb25zZRJVCg5EZXNj",
+            "cmliZVBvbGljeRIgLmJyaWRnZS52MS5EZXNjcmliZVBvbGljeVJlcXVlc3Qa",
+            "IS5icmlkZ2UudjEuRGVzY3JpYmVQb2xpY3lSZXNwb25zZRJJCgpFbmRTZXNz",
+            "aW9uEhwuYnJpZGdlLnYxLkVuZFNlc3Npb25SZXF1ZXN0Gh0uYnJpZGdlLnYx",
+            "LkVuZFNlc3Npb25SZXNwb25zZUIQqgINTWV0YWJyaWRnZS5WMWIGcHJvdG8z"));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Metabridge.V1.ModelServiceReflection.Descriptor, global::Metabridge.V1.TensorReflection.Descriptor, },
-          new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Metabridge.V1.Sampling), typeof(global::Metabridge.V1.AgentStatus), typeof(global::Metabridge.V1.Source), }, null, new pbr::GeneratedClrTypeInfo[] {
+          new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Metabridge.V1.Sampling), typeof(global::Metabridge.V1.AgentStatus), typeof(global::Metabridge.V1.Source), typeof(global::Metabridge.V1.ImageLayout), typeof(global::Metabridge.V1.ActionKind), }, null, new pbr::GeneratedClrTypeInfo[] {
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.PolicyGroup), global::Metabridge.V1.PolicyGroup.Parser, new[]{ "Name", "Model", "AgentIds", "Observations", "EpisodeStarts", "ActionMask", "Sampling" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ChooseActionsRequest), global::Metabridge.V1.ChooseActionsRequest.Parser, new[]{ "SessionId", "Groups", "Tick", "Seed" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.AgentFailure), global::Metabridge.V1.AgentFailure.Parser, new[]{ "AgentId", "Message" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GroupActions), global::Metabridge.V1.GroupActions.Parser, new[]{ "Name", "Model", "Actions", "Statuses", "Sources", "Failures" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.AgentFailure), global::Metabridge.V1.AgentFailure.Parser, new[]{ "AgentId", "Message", "Field" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GroupActions), global::Metabridge.V1.GroupActions.Parser, new[]{ "Name", "Model", "Actions", "Statuses", "Sources", "Failures", "LogProbabilities" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ChooseActionsResponse), global::Metabridge.V1.ChooseActionsResponse.Parser, new[]{ "Groups" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.DescribePolicyRequest), global::Metabridge.V1.DescribePolicyRequest.Parser, new[]{ "Model" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ObservationSpec), global::Metabridge.V1.ObservationSpec.Parser, new[]{ "Name", "Dtype", "Shape", "Low", "High", "Elements", "Units", "Layout" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ActionSpec), global::Metabridge.V1.ActionSpec.Parser, new[]{ "Name", "Kind", "Shape", "Low", "High", "Branches", "Elements", "Units" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.StateSpec), global::Metabridge.V1.StateSpec.Parser, new[]{ "Name", "Shape" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.DescribePolicyResponse), global::Metabridge.V1.DescribePolicyResponse.Parser, new[]{ "Model", "Observations", "Actions", "MaskWidth", "States", "IsStochastic", "HasLogProbabilities", "TickSeconds" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.EndSessionRequest), global::Metabridge.V1.EndSessionRequest.Parser, new[]{ "SessionId" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.EndSessionResponse), global::Metabridge.V1.EndSessionResponse.Parser, new[]{ "Existed" }, null, null, null, null)
           }));
@@ -102,13 +131,18 @@ namespace Metabridge.V1 {
     /// </summary>
     [pbr::OriginalName("AGENT_STATUS_OK")] Ok = 1,
     /// <summary>
-    /// An observation holds NaN or an infinity.
+    /// An observation holds NaN, an infinity, a category that does not exist, or numbers that the policy cannot hold.
     /// </summary>
     [pbr::OriginalName("AGENT_STATUS_INVALID_OBSERVATION")] InvalidObservation = 2,
     /// <summary>
     /// The action mask forbids every action of a branch.
     /// </summary>
     [pbr::OriginalName("AGENT_STATUS_ALL_ACTIONS_MASKED")] AllActionsMasked = 3,
+    /// <summary>
+    /// The policy is recurrent and nothing is kept of this agent's episode, though it goes on: the session was forgotten, the agent is
+    /// new, or it was away for too long. The action is the policy's, from the state of an episode's start.
+    /// </summary>
+    [pbr::OriginalName("AGENT_STATUS_STATE_LOST")] StateLost = 4,
   }
 
   /// <summary>
@@ -132,6 +166,42 @@ namespace Metabridge.V1 {
     /// first that the mask allows.
     /// </summary>
     [pbr::OriginalName("SOURCE_FALLBACK")] Fallback = 3,
+  }
+
+  /// <summary>
+  /// How the axes of a picture are ordered.
+  /// </summary>
+  public enum ImageLayout {
+    /// <summary>
+    /// Not a picture.
+    /// </summary>
+    [pbr::OriginalName("IMAGE_LAYOUT_UNSPECIFIED")] Unspecified = 0,
+    /// <summary>
+    /// Height, width, channels.
+    /// </summary>
+    [pbr::OriginalName("IMAGE_LAYOUT_HWC")] Hwc = 1,
+    /// <summary>
+    /// Channels, height, width.
+    /// </summary>
+    [pbr::OriginalName("IMAGE_LAYOUT_CHW")] Chw = 2,
+  }
+
+  /// <summary>
+  /// What kind of numbers an action is made of.
+  /// </summary>
+  public enum ActionKind {
+    /// <summary>
+    /// Never sent.
+    /// </summary>
+    [pbr::OriginalName("ACTION_KIND_UNSPECIFIED")] Unspecified = 0,
+    /// <summary>
+    /// Real numbers within ranges.
+    /// </summary>
+    [pbr::OriginalName("ACTION_KIND_CONTINUOUS")] Continuous = 1,
+    /// <summary>
+    /// One choice out of each branch, counted from 0.
+    /// </summary>
+    [pbr::OriginalName("ACTION_KIND_DISCRETE")] Discrete = 2,
   }
 
   #endregion
@@ -255,7 +325,8 @@ namespace Metabridge.V1 {
         = pb::FieldCodec.ForBool(42);
     private readonly pbc::RepeatedField<bool> episodeStarts_ = new pbc::RepeatedField<bool>();
     /// <summary>
-    /// Whether the agent's episode starts with this observation, one an agent; empty means none does. A start forgets the agent's state.
+    /// Whether the agent's episode starts with this observation, one an agent; empty means none does. A start forgets the agent's state
+    /// and its last action; agents of a recurrent policy need one in their first call.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -616,7 +687,8 @@ namespace Metabridge.V1 {
     public const int SessionIdFieldNumber = 1;
     private string sessionId_ = "";
     /// <summary>
-    /// Names the game session whose agents these are, at most 128 characters; empty means that nothing is kept from call to call.
+    /// Names the game session whose agents these are, at most 128 characters; empty means that nothing is kept from call to call, and then
+    /// every episode of a recurrent policy has to start with its call.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -905,6 +977,7 @@ namespace Metabridge.V1 {
     public AgentFailure(AgentFailure other) : this() {
       agentId_ = other.agentId_;
       message_ = other.message_;
+      field_ = other.field_;
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -944,6 +1017,21 @@ namespace Metabridge.V1 {
       }
     }
 
+    /// <summary>Field number for the "field" field.</summary>
+    public const int FieldFieldNumber = 3;
+    private string field_ = "";
+    /// <summary>
+    /// Path of the field at fault in the request, "groups[0].observations[1].tensor".
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public string Field {
+      get { return field_; }
+      set {
+        field_ = pb::ProtoPreconditions.CheckNotNull(value, "value");
+      }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -961,6 +1049,7 @@ namespace Metabridge.V1 {
       }
       if (AgentId != other.AgentId) return false;
       if (Message != other.Message) return false;
+      if (Field != other.Field) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -970,6 +1059,7 @@ namespace Metabridge.V1 {
       int hash = 1;
       if (AgentId != 0UL) hash ^= AgentId.GetHashCode();
       if (Message.Length != 0) hash ^= Message.GetHashCode();
+      if (Field.Length != 0) hash ^= Field.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -996,6 +1086,10 @@ namespace Metabridge.V1 {
         output.WriteRawTag(18);
         output.WriteString(Message);
       }
+      if (Field.Length != 0) {
+        output.WriteRawTag(26);
+        output.WriteString(Field);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -1014,6 +1108,10 @@ namespace Metabridge.V1 {
         output.WriteRawTag(18);
         output.WriteString(Message);
       }
+      if (Field.Length != 0) {
+        output.WriteRawTag(26);
+        output.WriteString(Field);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -1029,6 +1127,9 @@ namespace Metabridge.V1 {
       }
       if (Message.Length != 0) {
         size += 1 + pb::CodedOutputStream.ComputeStringSize(Message);
+      }
+      if (Field.Length != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeStringSize(Field);
       }
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
@@ -1047,6 +1148,9 @@ namespace Metabridge.V1 {
       }
       if (other.Message.Length != 0) {
         Message = other.Message;
+      }
+      if (other.Field.Length != 0) {
+        Field = other.Field;
       }
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
@@ -1071,6 +1175,10 @@ namespace Metabridge.V1 {
             Message = input.ReadString();
             break;
           }
+          case 26: {
+            Field = input.ReadString();
+            break;
+          }
         }
       }
     #endif
@@ -1092,6 +1200,10 @@ namespace Metabridge.V1 {
           }
           case 18: {
             Message = input.ReadString();
+            break;
+          }
+          case 26: {
+            Field = input.ReadString();
             break;
           }
         }
@@ -1144,6 +1256,7 @@ namespace Metabridge.V1 {
       statuses_ = other.statuses_.Clone();
       sources_ = other.sources_.Clone();
       failures_ = other.failures_.Clone();
+      logProbabilities_ = other.logProbabilities_.Clone();
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -1239,6 +1352,21 @@ namespace Metabridge.V1 {
       get { return failures_; }
     }
 
+    /// <summary>Field number for the "log_probabilities" field.</summary>
+    public const int LogProbabilitiesFieldNumber = 7;
+    private static readonly pb::FieldCodec<float> _repeated_logProbabilities_codec
+        = pb::FieldCodec.ForFloat(58);
+    private readonly pbc::RepeatedField<float> logProbabilities_ = new pbc::RepeatedField<float>();
+    /// <summary>
+    /// The logarithm of the probability, or density, with which sampling draws each agent's action, as the trainer counts it: before a
+    /// continuous action is clipped or scaled. 0 where the source is not the policy; empty for a policy that has no probabilities.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<float> LogProbabilities {
+      get { return logProbabilities_; }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -1260,6 +1388,7 @@ namespace Metabridge.V1 {
       if(!statuses_.Equals(other.statuses_)) return false;
       if(!sources_.Equals(other.sources_)) return false;
       if(!failures_.Equals(other.failures_)) return false;
+      if(!logProbabilities_.Equals(other.logProbabilities_)) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -1273,6 +1402,7 @@ namespace Metabridge.V1 {
       hash ^= statuses_.GetHashCode();
       hash ^= sources_.GetHashCode();
       hash ^= failures_.GetHashCode();
+      hash ^= logProbabilities_.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -1303,6 +1433,7 @@ namespace Metabridge.V1 {
       statuses_.WriteTo(output, _repeated_statuses_codec);
       sources_.WriteTo(output, _repeated_sources_codec);
       failures_.WriteTo(output, _repeated_failures_codec);
+      logProbabilities_.WriteTo(output, _repeated_logProbabilities_codec);
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -1325,6 +1456,7 @@ namespace Metabridge.V1 {
       statuses_.WriteTo(ref output, _repeated_statuses_codec);
       sources_.WriteTo(ref output, _repeated_sources_codec);
       failures_.WriteTo(ref output, _repeated_failures_codec);
+      logProbabilities_.WriteTo(ref output, _repeated_logProbabilities_codec);
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -1345,6 +1477,7 @@ namespace Metabridge.V1 {
       size += statuses_.CalculateSize(_repeated_statuses_codec);
       size += sources_.CalculateSize(_repeated_sources_codec);
       size += failures_.CalculateSize(_repeated_failures_codec);
+      size += logProbabilities_.CalculateSize(_repeated_logProbabilities_codec);
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
       }
@@ -1370,6 +1503,7 @@ namespace Metabridge.V1 {
       statuses_.Add(other.statuses_);
       sources_.Add(other.sources_);
       failures_.Add(other.failures_);
+      logProbabilities_.Add(other.logProbabilities_);
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
 
@@ -1414,6 +1548,11 @@ namespace Metabridge.V1 {
             failures_.AddEntriesFrom(input, _repeated_failures_codec);
             break;
           }
+          case 58:
+          case 61: {
+            logProbabilities_.AddEntriesFrom(input, _repeated_logProbabilities_codec);
+            break;
+          }
         }
       }
     #endif
@@ -1456,6 +1595,11 @@ namespace Metabridge.V1 {
           }
           case 50: {
             failures_.AddEntriesFrom(ref input, _repeated_failures_codec);
+            break;
+          }
+          case 58:
+          case 61: {
+            logProbabilities_.AddEntriesFrom(ref input, _repeated_logProbabilities_codec);
             break;
           }
         }
@@ -1650,6 +1794,1752 @@ namespace Metabridge.V1 {
   }
 
   /// <summary>
+  /// Asks what a policy observes and how it acts.
+  /// </summary>
+  public sealed partial class DescribePolicyRequest : pb::IMessage<DescribePolicyRequest>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<DescribePolicyRequest> _parser = new pb::MessageParser<DescribePolicyRequest>(() => new DescribePolicyRequest());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<DescribePolicyRequest> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Metabridge.V1.NpcServiceReflection.Descriptor.MessageTypes[5]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public DescribePolicyRequest() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public DescribePolicyRequest(DescribePolicyRequest other) : this() {
+      model_ = other.model_ != null ? other.model_.Clone() : null;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public DescribePolicyRequest Clone() {
+      return new DescribePolicyRequest(this);
+    }
+
+    /// <summary>Field number for the "model" field.</summary>
+    public const int ModelFieldNumber = 1;
+    private global::Metabridge.V1.ModelSelector model_;
+    /// <summary>
+    /// The policy; required.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.ModelSelector Model {
+      get { return model_; }
+      set {
+        model_ = value;
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as DescribePolicyRequest);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(DescribePolicyRequest other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (!object.Equals(Model, other.Model)) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (model_ != null) hash ^= Model.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (model_ != null) {
+        output.WriteRawTag(10);
+        output.WriteMessage(Model);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (model_ != null) {
+        output.WriteRawTag(10);
+        output.WriteMessage(Model);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (model_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Model);
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(DescribePolicyRequest other) {
+      if (other == null) {
+        return;
+      }
+      if (other.model_ != null) {
+        if (model_ == null) {
+          Model = new global::Metabridge.V1.ModelSelector();
+        }
+        Model.MergeFrom(other.Model);
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 10: {
+            if (model_ == null) {
+              Model = new global::Metabridge.V1.ModelSelector();
+            }
+            input.ReadMessage(Model);
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 10: {
+            if (model_ == null) {
+              Model = new global::Metabridge.V1.ModelSelector();
+            }
+            input.ReadMessage(Model);
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// One observation of an agent.
+  /// </summary>
+  public sealed partial class ObservationSpec : pb::IMessage<ObservationSpec>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<ObservationSpec> _parser = new pb::MessageParser<ObservationSpec>(() => new ObservationSpec());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<ObservationSpec> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Metabridge.V1.NpcServiceReflection.Descriptor.MessageTypes[6]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ObservationSpec() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ObservationSpec(ObservationSpec other) : this() {
+      name_ = other.name_;
+      dtype_ = other.dtype_;
+      shape_ = other.shape_.Clone();
+      low_ = other.low_.Clone();
+      high_ = other.high_.Clone();
+      elements_ = other.elements_.Clone();
+      units_ = other.units_;
+      layout_ = other.layout_;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ObservationSpec Clone() {
+      return new ObservationSpec(this);
+    }
+
+    /// <summary>Field number for the "name" field.</summary>
+    public const int NameFieldNumber = 1;
+    private string name_ = "";
+    /// <summary>
+    /// Its name in PolicyGroup.observations.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public string Name {
+      get { return name_; }
+      set {
+        name_ = pb::ProtoPreconditions.CheckNotNull(value, "value");
+      }
+    }
+
+    /// <summary>Field number for the "dtype" field.</summary>
+    public const int DtypeFieldNumber = 2;
+    private global::Metabridge.V1.DataType dtype_ = global::Metabridge.V1.DataType.Unspecified;
+    /// <summary>
+    /// Type of its elements.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.DataType Dtype {
+      get { return dtype_; }
+      set {
+        dtype_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "shape" field.</summary>
+    public const int ShapeFieldNumber = 3;
+    private static readonly pb::FieldCodec<long> _repeated_shape_codec
+        = pb::FieldCodec.ForInt64(26);
+    private readonly pbc::RepeatedField<long> shape_ = new pbc::RepeatedField<long>();
+    /// <summary>
+    /// Sizes of its axes without the batch; empty for one number an agent.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<long> Shape {
+      get { return shape_; }
+    }
+
+    /// <summary>Field number for the "low" field.</summary>
+    public const int LowFieldNumber = 4;
+    private static readonly pb::FieldCodec<float> _repeated_low_codec
+        = pb::FieldCodec.ForFloat(34);
+    private readonly pbc::RepeatedField<float> low_ = new pbc::RepeatedField<float>();
+    /// <summary>
+    /// Least values: one for each element, row-major, or one for all, minus infinity where there is no bound; empty when nothing is known.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<float> Low {
+      get { return low_; }
+    }
+
+    /// <summary>Field number for the "high" field.</summary>
+    public const int HighFieldNumber = 5;
+    private static readonly pb::FieldCodec<float> _repeated_high_codec
+        = pb::FieldCodec.ForFloat(42);
+    private readonly pbc::RepeatedField<float> high_ = new pbc::RepeatedField<float>();
+    /// <summary>
+    /// Largest values, as `low`.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<float> High {
+      get { return high_; }
+    }
+
+    /// <summary>Field number for the "elements" field.</summary>
+    public const int ElementsFieldNumber = 6;
+    private static readonly pb::FieldCodec<string> _repeated_elements_codec
+        = pb::FieldCodec.ForString(50);
+    private readonly pbc::RepeatedField<string> elements_ = new pbc::RepeatedField<string>();
+    /// <summary>
+    /// Names of the elements in their order; empty when they have none.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<string> Elements {
+      get { return elements_; }
+    }
+
+    /// <summary>Field number for the "units" field.</summary>
+    public const int UnitsFieldNumber = 7;
+    private string units_ = "";
+    /// <summary>
+    /// Units of the elements; empty when nothing is known.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public string Units {
+      get { return units_; }
+      set {
+        units_ = pb::ProtoPreconditions.CheckNotNull(value, "value");
+      }
+    }
+
+    /// <summary>Field number for the "layout" field.</summary>
+    public const int LayoutFieldNumber = 8;
+    private global::Metabridge.V1.ImageLayout layout_ = global::Metabridge.V1.ImageLayout.Unspecified;
+    /// <summary>
+    /// Order of the axes of a picture.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.ImageLayout Layout {
+      get { return layout_; }
+      set {
+        layout_ = value;
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as ObservationSpec);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(ObservationSpec other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (Name != other.Name) return false;
+      if (Dtype != other.Dtype) return false;
+      if(!shape_.Equals(other.shape_)) return false;
+      if(!low_.Equals(other.low_)) return false;
+      if(!high_.Equals(other.high_)) return false;
+      if(!elements_.Equals(other.elements_)) return false;
+      if (Units != other.Units) return false;
+      if (Layout != other.Layout) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (Name.Length != 0) hash ^= Name.GetHashCode();
+      if (Dtype != global::Metabridge.V1.DataType.Unspecified) hash ^= Dtype.GetHashCode();
+      hash ^= shape_.GetHashCode();
+      hash ^= low_.GetHashCode();
+      hash ^= high_.GetHashCode();
+      hash ^= elements_.GetHashCode();
+      if (Units.Length != 0) hash ^= Units.GetHashCode();
+      if (Layout != global::Metabridge.V1.ImageLayout.Unspecified) hash ^= Layout.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (Name.Length != 0) {
+        output.WriteRawTag(10);
+        output.WriteString(Name);
+      }
+      if (Dtype != global::Metabridge.V1.DataType.Unspecified) {
+        output.WriteRawTag(16);
+        output.WriteEnum((int) Dtype);
+      }
+      shape_.WriteTo(output, _repeated_shape_codec);
+      low_.WriteTo(output, _repeated_low_codec);
+      high_.WriteTo(output, _repeated_high_codec);
+      elements_.WriteTo(output, _repeated_elements_codec);
+      if (Units.Length != 0) {
+        output.WriteRawTag(58);
+        output.WriteString(Units);
+      }
+      if (Layout != global::Metabridge.V1.ImageLayout.Unspecified) {
+        output.WriteRawTag(64);
+        output.WriteEnum((int) Layout);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (Name.Length != 0) {
+        output.WriteRawTag(10);
+        output.WriteString(Name);
+      }
+      if (Dtype != global::Metabridge.V1.DataType.Unspecified) {
+        output.WriteRawTag(16);
+        output.WriteEnum((int) Dtype);
+      }
+      shape_.WriteTo(ref output, _repeated_shape_codec);
+      low_.WriteTo(ref output, _repeated_low_codec);
+      high_.WriteTo(ref output, _repeated_high_codec);
+      elements_.WriteTo(ref output, _repeated_elements_codec);
+      if (Units.Length != 0) {
+        output.WriteRawTag(58);
+        output.WriteString(Units);
+      }
+      if (Layout != global::Metabridge.V1.ImageLayout.Unspecified) {
+        output.WriteRawTag(64);
+        output.WriteEnum((int) Layout);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (Name.Length != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeStringSize(Name);
+      }
+      if (Dtype != global::Metabridge.V1.DataType.Unspecified) {
+        size += 1 + pb::CodedOutputStream.ComputeEnumSize((int) Dtype);
+      }
+      size += shape_.CalculateSize(_repeated_shape_codec);
+      size += low_.CalculateSize(_repeated_low_codec);
+      size += high_.CalculateSize(_repeated_high_codec);
+      size += elements_.CalculateSize(_repeated_elements_codec);
+      if (Units.Length != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeStringSize(Units);
+      }
+      if (Layout != global::Metabridge.V1.ImageLayout.Unspecified) {
+        size += 1 + pb::CodedOutputStream.ComputeEnumSize((int) Layout);
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(ObservationSpec other) {
+      if (other == null) {
+        return;
+      }
+      if (other.Name.Length != 0) {
+        Name = other.Name;
+      }
+      if (other.Dtype != global::Metabridge.V1.DataType.Unspecified) {
+        Dtype = other.Dtype;
+      }
+      shape_.Add(other.shape_);
+      low_.Add(other.low_);
+      high_.Add(other.high_);
+      elements_.Add(other.elements_);
+      if (other.Units.Length != 0) {
+        Units = other.Units;
+      }
+      if (other.Layout != global::Metabridge.V1.ImageLayout.Unspecified) {
+        Layout = other.Layout;
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 10: {
+            Name = input.ReadString();
+            break;
+          }
+          case 16: {
+            Dtype = (global::Metabridge.V1.DataType) input.ReadEnum();
+            break;
+          }
+          case 26:
+          case 24: {
+            shape_.AddEntriesFrom(input, _repeated_shape_codec);
+            break;
+          }
+          case 34:
+          case 37: {
+            low_.AddEntriesFrom(input, _repeated_low_codec);
+            break;
+          }
+          case 42:
+          case 45: {
+            high_.AddEntriesFrom(input, _repeated_high_codec);
+            break;
+          }
+          case 50: {
+            elements_.AddEntriesFrom(input, _repeated_elements_codec);
+            break;
+          }
+          case 58: {
+            Units = input.ReadString();
+            break;
+          }
+          case 64: {
+            Layout = (global::Metabridge.V1.ImageLayout) input.ReadEnum();
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 10: {
+            Name = input.ReadString();
+            break;
+          }
+          case 16: {
+            Dtype = (global::Metabridge.V1.DataType) input.ReadEnum();
+            break;
+          }
+          case 26:
+          case 24: {
+            shape_.AddEntriesFrom(ref input, _repeated_shape_codec);
+            break;
+          }
+          case 34:
+          case 37: {
+            low_.AddEntriesFrom(ref input, _repeated_low_codec);
+            break;
+          }
+          case 42:
+          case 45: {
+            high_.AddEntriesFrom(ref input, _repeated_high_codec);
+            break;
+          }
+          case 50: {
+            elements_.AddEntriesFrom(ref input, _repeated_elements_codec);
+            break;
+          }
+          case 58: {
+            Units = input.ReadString();
+            break;
+          }
+          case 64: {
+            Layout = (global::Metabridge.V1.ImageLayout) input.ReadEnum();
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// One action of an agent.
+  /// </summary>
+  public sealed partial class ActionSpec : pb::IMessage<ActionSpec>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<ActionSpec> _parser = new pb::MessageParser<ActionSpec>(() => new ActionSpec());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<ActionSpec> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Metabridge.V1.NpcServiceReflection.Descriptor.MessageTypes[7]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ActionSpec() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ActionSpec(ActionSpec other) : this() {
+      name_ = other.name_;
+      kind_ = other.kind_;
+      shape_ = other.shape_.Clone();
+      low_ = other.low_.Clone();
+      high_ = other.high_.Clone();
+      branches_ = other.branches_.Clone();
+      elements_ = other.elements_.Clone();
+      units_ = other.units_;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ActionSpec Clone() {
+      return new ActionSpec(this);
+    }
+
+    /// <summary>Field number for the "name" field.</summary>
+    public const int NameFieldNumber = 1;
+    private string name_ = "";
+    /// <summary>
+    /// Its name in GroupActions.actions.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public string Name {
+      get { return name_; }
+      set {
+        name_ = pb::ProtoPreconditions.CheckNotNull(value, "value");
+      }
+    }
+
+    /// <summary>Field number for the "kind" field.</summary>
+    public const int KindFieldNumber = 2;
+    private global::Metabridge.V1.ActionKind kind_ = global::Metabridge.V1.ActionKind.Unspecified;
+    /// <summary>
+    /// Real numbers or choices.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.ActionKind Kind {
+      get { return kind_; }
+      set {
+        kind_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "shape" field.</summary>
+    public const int ShapeFieldNumber = 3;
+    private static readonly pb::FieldCodec<long> _repeated_shape_codec
+        = pb::FieldCodec.ForInt64(26);
+    private readonly pbc::RepeatedField<long> shape_ = new pbc::RepeatedField<long>();
+    /// <summary>
+    /// Sizes of its axes without the batch: one axis of as many numbers as the action has.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<long> Shape {
+      get { return shape_; }
+    }
+
+    /// <summary>Field number for the "low" field.</summary>
+    public const int LowFieldNumber = 4;
+    private static readonly pb::FieldCodec<float> _repeated_low_codec
+        = pb::FieldCodec.ForFloat(34);
+    private readonly pbc::RepeatedField<float> low_ = new pbc::RepeatedField<float>();
+    /// <summary>
+    /// Least values of a continuous action, one an element, minus infinity where there is no bound; empty for a discrete one.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<float> Low {
+      get { return low_; }
+    }
+
+    /// <summary>Field number for the "high" field.</summary>
+    public const int HighFieldNumber = 5;
+    private static readonly pb::FieldCodec<float> _repeated_high_codec
+        = pb::FieldCodec.ForFloat(42);
+    private readonly pbc::RepeatedField<float> high_ = new pbc::RepeatedField<float>();
+    /// <summary>
+    /// Largest values, as `low`.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<float> High {
+      get { return high_; }
+    }
+
+    /// <summary>Field number for the "branches" field.</summary>
+    public const int BranchesFieldNumber = 6;
+    private static readonly pb::FieldCodec<int> _repeated_branches_codec
+        = pb::FieldCodec.ForInt32(50);
+    private readonly pbc::RepeatedField<int> branches_ = new pbc::RepeatedField<int>();
+    /// <summary>
+    /// Number of choices of each branch; empty for a continuous action.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<int> Branches {
+      get { return branches_; }
+    }
+
+    /// <summary>Field number for the "elements" field.</summary>
+    public const int ElementsFieldNumber = 7;
+    private static readonly pb::FieldCodec<string> _repeated_elements_codec
+        = pb::FieldCodec.ForString(58);
+    private readonly pbc::RepeatedField<string> elements_ = new pbc::RepeatedField<string>();
+    /// <summary>
+    /// Names of the elements or branches in their order; empty when they have none.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<string> Elements {
+      get { return elements_; }
+    }
+
+    /// <summary>Field number for the "units" field.</summary>
+    public const int UnitsFieldNumber = 8;
+    private string units_ = "";
+    /// <summary>
+    /// Units of the elements; empty when nothing is known.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public string Units {
+      get { return units_; }
+      set {
+        units_ = pb::ProtoPreconditions.CheckNotNull(value, "value");
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as ActionSpec);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(ActionSpec other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (Name != other.Name) return false;
+      if (Kind != other.Kind) return false;
+      if(!shape_.Equals(other.shape_)) return false;
+      if(!low_.Equals(other.low_)) return false;
+      if(!high_.Equals(other.high_)) return false;
+      if(!branches_.Equals(other.branches_)) return false;
+      if(!elements_.Equals(other.elements_)) return false;
+      if (Units != other.Units) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (Name.Length != 0) hash ^= Name.GetHashCode();
+      if (Kind != global::Metabridge.V1.ActionKind.Unspecified) hash ^= Kind.GetHashCode();
+      hash ^= shape_.GetHashCode();
+      hash ^= low_.GetHashCode();
+      hash ^= high_.GetHashCode();
+      hash ^= branches_.GetHashCode();
+      hash ^= elements_.GetHashCode();
+      if (Units.Length != 0) hash ^= Units.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (Name.Length != 0) {
+        output.WriteRawTag(10);
+        output.WriteString(Name);
+      }
+      if (Kind != global::Metabridge.V1.ActionKind.Unspecified) {
+        output.WriteRawTag(16);
+        output.WriteEnum((int) Kind);
+      }
+      shape_.WriteTo(output, _repeated_shape_codec);
+      low_.WriteTo(output, _repeated_low_codec);
+      high_.WriteTo(output, _repeated_high_codec);
+      branches_.WriteTo(output, _repeated_branches_codec);
+      elements_.WriteTo(output, _repeated_elements_codec);
+      if (Units.Length != 0) {
+        output.WriteRawTag(66);
+        output.WriteString(Units);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (Name.Length != 0) {
+        output.WriteRawTag(10);
+        output.WriteString(Name);
+      }
+      if (Kind != global::Metabridge.V1.ActionKind.Unspecified) {
+        output.WriteRawTag(16);
+        output.WriteEnum((int) Kind);
+      }
+      shape_.WriteTo(ref output, _repeated_shape_codec);
+      low_.WriteTo(ref output, _repeated_low_codec);
+      high_.WriteTo(ref output, _repeated_high_codec);
+      branches_.WriteTo(ref output, _repeated_branches_codec);
+      elements_.WriteTo(ref output, _repeated_elements_codec);
+      if (Units.Length != 0) {
+        output.WriteRawTag(66);
+        output.WriteString(Units);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (Name.Length != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeStringSize(Name);
+      }
+      if (Kind != global::Metabridge.V1.ActionKind.Unspecified) {
+        size += 1 + pb::CodedOutputStream.ComputeEnumSize((int) Kind);
+      }
+      size += shape_.CalculateSize(_repeated_shape_codec);
+      size += low_.CalculateSize(_repeated_low_codec);
+      size += high_.CalculateSize(_repeated_high_codec);
+      size += branches_.CalculateSize(_repeated_branches_codec);
+      size += elements_.CalculateSize(_repeated_elements_codec);
+      if (Units.Length != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeStringSize(Units);
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(ActionSpec other) {
+      if (other == null) {
+        return;
+      }
+      if (other.Name.Length != 0) {
+        Name = other.Name;
+      }
+      if (other.Kind != global::Metabridge.V1.ActionKind.Unspecified) {
+        Kind = other.Kind;
+      }
+      shape_.Add(other.shape_);
+      low_.Add(other.low_);
+      high_.Add(other.high_);
+      branches_.Add(other.branches_);
+      elements_.Add(other.elements_);
+      if (other.Units.Length != 0) {
+        Units = other.Units;
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 10: {
+            Name = input.ReadString();
+            break;
+          }
+          case 16: {
+            Kind = (global::Metabridge.V1.ActionKind) input.ReadEnum();
+            break;
+          }
+          case 26:
+          case 24: {
+            shape_.AddEntriesFrom(input, _repeated_shape_codec);
+            break;
+          }
+          case 34:
+          case 37: {
+            low_.AddEntriesFrom(input, _repeated_low_codec);
+            break;
+          }
+          case 42:
+          case 45: {
+            high_.AddEntriesFrom(input, _repeated_high_codec);
+            break;
+          }
+          case 50:
+          case 48: {
+            branches_.AddEntriesFrom(input, _repeated_branches_codec);
+            break;
+          }
+          case 58: {
+            elements_.AddEntriesFrom(input, _repeated_elements_codec);
+            break;
+          }
+          case 66: {
+            Units = input.ReadString();
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 10: {
+            Name = input.ReadString();
+            break;
+          }
+          case 16: {
+            Kind = (global::Metabridge.V1.ActionKind) input.ReadEnum();
+            break;
+          }
+          case 26:
+          case 24: {
+            shape_.AddEntriesFrom(ref input, _repeated_shape_codec);
+            break;
+          }
+          case 34:
+          case 37: {
+            low_.AddEntriesFrom(ref input, _repeated_low_codec);
+            break;
+          }
+          case 42:
+          case 45: {
+            high_.AddEntriesFrom(ref input, _repeated_high_codec);
+            break;
+          }
+          case 50:
+          case 48: {
+            branches_.AddEntriesFrom(ref input, _repeated_branches_codec);
+            break;
+          }
+          case 58: {
+            elements_.AddEntriesFrom(ref input, _repeated_elements_codec);
+            break;
+          }
+          case 66: {
+            Units = input.ReadString();
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// One recurrent state, which the sidecar keeps for each agent of a session.
+  /// </summary>
+  public sealed partial class StateSpec : pb::IMessage<StateSpec>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<StateSpec> _parser = new pb::MessageParser<StateSpec>(() => new StateSpec());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<StateSpec> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Metabridge.V1.NpcServiceReflection.Descriptor.MessageTypes[8]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public StateSpec() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public StateSpec(StateSpec other) : this() {
+      name_ = other.name_;
+      shape_ = other.shape_.Clone();
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public StateSpec Clone() {
+      return new StateSpec(this);
+    }
+
+    /// <summary>Field number for the "name" field.</summary>
+    public const int NameFieldNumber = 1;
+    private string name_ = "";
+    /// <summary>
+    /// Its name in the card.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public string Name {
+      get { return name_; }
+      set {
+        name_ = pb::ProtoPreconditions.CheckNotNull(value, "value");
+      }
+    }
+
+    /// <summary>Field number for the "shape" field.</summary>
+    public const int ShapeFieldNumber = 2;
+    private static readonly pb::FieldCodec<long> _repeated_shape_codec
+        = pb::FieldCodec.ForInt64(18);
+    private readonly pbc::RepeatedField<long> shape_ = new pbc::RepeatedField<long>();
+    /// <summary>
+    /// Sizes of its axes without the batch.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<long> Shape {
+      get { return shape_; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as StateSpec);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(StateSpec other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (Name != other.Name) return false;
+      if(!shape_.Equals(other.shape_)) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (Name.Length != 0) hash ^= Name.GetHashCode();
+      hash ^= shape_.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (Name.Length != 0) {
+        output.WriteRawTag(10);
+        output.WriteString(Name);
+      }
+      shape_.WriteTo(output, _repeated_shape_codec);
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (Name.Length != 0) {
+        output.WriteRawTag(10);
+        output.WriteString(Name);
+      }
+      shape_.WriteTo(ref output, _repeated_shape_codec);
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (Name.Length != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeStringSize(Name);
+      }
+      size += shape_.CalculateSize(_repeated_shape_codec);
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(StateSpec other) {
+      if (other == null) {
+        return;
+      }
+      if (other.Name.Length != 0) {
+        Name = other.Name;
+      }
+      shape_.Add(other.shape_);
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 10: {
+            Name = input.ReadString();
+            break;
+          }
+          case 18:
+          case 16: {
+            shape_.AddEntriesFrom(input, _repeated_shape_codec);
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 10: {
+            Name = input.ReadString();
+            break;
+          }
+          case 18:
+          case 16: {
+            shape_.AddEntriesFrom(ref input, _repeated_shape_codec);
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// What a policy observes and how it acts.
+  /// </summary>
+  public sealed partial class DescribePolicyResponse : pb::IMessage<DescribePolicyResponse>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<DescribePolicyResponse> _parser = new pb::MessageParser<DescribePolicyResponse>(() => new DescribePolicyResponse());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<DescribePolicyResponse> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Metabridge.V1.NpcServiceReflection.Descriptor.MessageTypes[9]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public DescribePolicyResponse() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public DescribePolicyResponse(DescribePolicyResponse other) : this() {
+      model_ = other.model_ != null ? other.model_.Clone() : null;
+      observations_ = other.observations_.Clone();
+      actions_ = other.actions_.Clone();
+      maskWidth_ = other.maskWidth_;
+      states_ = other.states_.Clone();
+      isStochastic_ = other.isStochastic_;
+      hasLogProbabilities_ = other.hasLogProbabilities_;
+      tickSeconds_ = other.tickSeconds_;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public DescribePolicyResponse Clone() {
+      return new DescribePolicyResponse(this);
+    }
+
+    /// <summary>Field number for the "model" field.</summary>
+    public const int ModelFieldNumber = 1;
+    private global::Metabridge.V1.ServedBy model_;
+    /// <summary>
+    /// The policy that is described.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.ServedBy Model {
+      get { return model_; }
+      set {
+        model_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "observations" field.</summary>
+    public const int ObservationsFieldNumber = 2;
+    private static readonly pb::FieldCodec<global::Metabridge.V1.ObservationSpec> _repeated_observations_codec
+        = pb::FieldCodec.ForMessage(18, global::Metabridge.V1.ObservationSpec.Parser);
+    private readonly pbc::RepeatedField<global::Metabridge.V1.ObservationSpec> observations_ = new pbc::RepeatedField<global::Metabridge.V1.ObservationSpec>();
+    /// <summary>
+    /// Every observation, each required in a group.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<global::Metabridge.V1.ObservationSpec> Observations {
+      get { return observations_; }
+    }
+
+    /// <summary>Field number for the "actions" field.</summary>
+    public const int ActionsFieldNumber = 3;
+    private static readonly pb::FieldCodec<global::Metabridge.V1.ActionSpec> _repeated_actions_codec
+        = pb::FieldCodec.ForMessage(26, global::Metabridge.V1.ActionSpec.Parser);
+    private readonly pbc::RepeatedField<global::Metabridge.V1.ActionSpec> actions_ = new pbc::RepeatedField<global::Metabridge.V1.ActionSpec>();
+    /// <summary>
+    /// Every action.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<global::Metabridge.V1.ActionSpec> Actions {
+      get { return actions_; }
+    }
+
+    /// <summary>Field number for the "mask_width" field.</summary>
+    public const int MaskWidthFieldNumber = 4;
+    private int maskWidth_;
+    /// <summary>
+    /// Width of PolicyGroup.action_mask; 0 for a policy that takes none.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int MaskWidth {
+      get { return maskWidth_; }
+      set {
+        maskWidth_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "states" field.</summary>
+    public const int StatesFieldNumber = 5;
+    private static readonly pb::FieldCodec<global::Metabridge.V1.StateSpec> _repeated_states_codec
+        = pb::FieldCodec.ForMessage(42, global::Metabridge.V1.StateSpec.Parser);
+    private readonly pbc::RepeatedField<global::Metabridge.V1.StateSpec> states_ = new pbc::RepeatedField<global::Metabridge.V1.StateSpec>();
+    /// <summary>
+    /// What is kept from tick to tick; empty for a policy without memory.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<global::Metabridge.V1.StateSpec> States {
+      get { return states_; }
+    }
+
+    /// <summary>Field number for the "is_stochastic" field.</summary>
+    public const int IsStochasticFieldNumber = 6;
+    private bool isStochastic_;
+    /// <summary>
+    /// Whether SAMPLING_SEEDED draws; a policy of which this is false always answers with the deterministic action.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool IsStochastic {
+      get { return isStochastic_; }
+      set {
+        isStochastic_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "has_log_probabilities" field.</summary>
+    public const int HasLogProbabilitiesFieldNumber = 7;
+    private bool hasLogProbabilities_;
+    /// <summary>
+    /// Whether answers have log-probabilities.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool HasLogProbabilities {
+      get { return hasLogProbabilities_; }
+      set {
+        hasLogProbabilities_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "tick_seconds" field.</summary>
+    public const int TickSecondsFieldNumber = 8;
+    private double tickSeconds_;
+    /// <summary>
+    /// Seconds from tick to tick in training; 0 when nothing is known.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public double TickSeconds {
+      get { return tickSeconds_; }
+      set {
+        tickSeconds_ = value;
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as DescribePolicyResponse);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(DescribePolicyResponse other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (!object.Equals(Model, other.Model)) return false;
+      if(!observations_.Equals(other.observations_)) return false;
+      if(!actions_.Equals(other.actions_)) return false;
+      if (MaskWidth != other.MaskWidth) return false;
+      if(!states_.Equals(other.states_)) return false;
+      if (IsStochastic != other.IsStochastic) return false;
+      if (HasLogProbabilities != other.HasLogProbabilities) return false;
+      if (!pbc::ProtobufEqualityComparers.BitwiseDoubleEqualityComparer.Equals(TickSeconds, other.TickSeconds)) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (model_ != null) hash ^= Model.GetHashCode();
+      hash ^= observations_.GetHashCode();
+      hash ^= actions_.GetHashCode();
+      if (MaskWidth != 0) hash ^= MaskWidth.GetHashCode();
+      hash ^= states_.GetHashCode();
+      if (IsStochastic != false) hash ^= IsStochastic.GetHashCode();
+      if (HasLogProbabilities != false) hash ^= HasLogProbabilities.GetHashCode();
+      if (TickSeconds != 0D) hash ^= pbc::ProtobufEqualityComparers.BitwiseDoubleEqualityComparer.GetHashCode(TickSeconds);
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (model_ != null) {
+        output.WriteRawTag(10);
+        output.WriteMessage(Model);
+      }
+      observations_.WriteTo(output, _repeated_observations_codec);
+      actions_.WriteTo(output, _repeated_actions_codec);
+      if (MaskWidth != 0) {
+        output.WriteRawTag(32);
+        output.WriteInt32(MaskWidth);
+      }
+      states_.WriteTo(output, _repeated_states_codec);
+      if (IsStochastic != false) {
+        output.WriteRawTag(48);
+        output.WriteBool(IsStochastic);
+      }
+      if (HasLogProbabilities != false) {
+        output.WriteRawTag(56);
+        output.WriteBool(HasLogProbabilities);
+      }
+      if (TickSeconds != 0D) {
+        output.WriteRawTag(65);
+        output.WriteDouble(TickSeconds);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (model_ != null) {
+        output.WriteRawTag(10);
+        output.WriteMessage(Model);
+      }
+      observations_.WriteTo(ref output, _repeated_observations_codec);
+      actions_.WriteTo(ref output, _repeated_actions_codec);
+      if (MaskWidth != 0) {
+        output.WriteRawTag(32);
+        output.WriteInt32(MaskWidth);
+      }
+      states_.WriteTo(ref output, _repeated_states_codec);
+      if (IsStochastic != false) {
+        output.WriteRawTag(48);
+        output.WriteBool(IsStochastic);
+      }
+      if (HasLogProbabilities != false) {
+        output.WriteRawTag(56);
+        output.WriteBool(HasLogProbabilities);
+      }
+      if (TickSeconds != 0D) {
+        output.WriteRawTag(65);
+        output.WriteDouble(TickSeconds);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (model_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Model);
+      }
+      size += observations_.CalculateSize(_repeated_observations_codec);
+      size += actions_.CalculateSize(_repeated_actions_codec);
+      if (MaskWidth != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeInt32Size(MaskWidth);
+      }
+      size += states_.CalculateSize(_repeated_states_codec);
+      if (IsStochastic != false) {
+        size += 1 + 1;
+      }
+      if (HasLogProbabilities != false) {
+        size += 1 + 1;
+      }
+      if (TickSeconds != 0D) {
+        size += 1 + 8;
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(DescribePolicyResponse other) {
+      if (other == null) {
+        return;
+      }
+      if (other.model_ != null) {
+        if (model_ == null) {
+          Model = new global::Metabridge.V1.ServedBy();
+        }
+        Model.MergeFrom(other.Model);
+      }
+      observations_.Add(other.observations_);
+      actions_.Add(other.actions_);
+      if (other.MaskWidth != 0) {
+        MaskWidth = other.MaskWidth;
+      }
+      states_.Add(other.states_);
+      if (other.IsStochastic != false) {
+        IsStochastic = other.IsStochastic;
+      }
+      if (other.HasLogProbabilities != false) {
+        HasLogProbabilities = other.HasLogProbabilities;
+      }
+      if (other.TickSeconds != 0D) {
+        TickSeconds = other.TickSeconds;
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 10: {
+            if (model_ == null) {
+              Model = new global::Metabridge.V1.ServedBy();
+            }
+            input.ReadMessage(Model);
+            break;
+          }
+          case 18: {
+            observations_.AddEntriesFrom(input, _repeated_observations_codec);
+            break;
+          }
+          case 26: {
+            actions_.AddEntriesFrom(input, _repeated_actions_codec);
+            break;
+          }
+          case 32: {
+            MaskWidth = input.ReadInt32();
+            break;
+          }
+          case 42: {
+            states_.AddEntriesFrom(input, _repeated_states_codec);
+            break;
+          }
+          case 48: {
+            IsStochastic = input.ReadBool();
+            break;
+          }
+          case 56: {
+            HasLogProbabilities = input.ReadBool();
+            break;
+          }
+          case 65: {
+            TickSeconds = input.ReadDouble();
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 10: {
+            if (model_ == null) {
+              Model = new global::Metabridge.V1.ServedBy();
+            }
+            input.ReadMessage(Model);
+            break;
+          }
+          case 18: {
+            observations_.AddEntriesFrom(ref input, _repeated_observations_codec);
+            break;
+          }
+          case 26: {
+            actions_.AddEntriesFrom(ref input, _repeated_actions_codec);
+            break;
+          }
+          case 32: {
+            MaskWidth = input.ReadInt32();
+            break;
+          }
+          case 42: {
+            states_.AddEntriesFrom(ref input, _repeated_states_codec);
+            break;
+          }
+          case 48: {
+            IsStochastic = input.ReadBool();
+            break;
+          }
+          case 56: {
+            HasLogProbabilities = input.ReadBool();
+            break;
+          }
+          case 65: {
+            TickSeconds = input.ReadDouble();
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
   /// Ends a session.
   /// </summary>
   public sealed partial class EndSessionRequest : pb::IMessage<EndSessionRequest>
@@ -1666,7 +3556,7 @@ namespace Metabridge.V1 {
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public static pbr::MessageDescriptor Descriptor {
-      get { return global::Metabridge.V1.NpcServiceReflection.Descriptor.MessageTypes[5]; }
+      get { return global::Metabridge.V1.NpcServiceReflection.Descriptor.MessageTypes[10]; }
     }
 
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
@@ -1861,7 +3751,7 @@ namespace Metabridge.V1 {
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public static pbr::MessageDescriptor Descriptor {
-      get { return global::Metabridge.V1.NpcServiceReflection.Descriptor.MessageTypes[6]; }
+      get { return global::Metabridge.V1.NpcServiceReflection.Descriptor.MessageTypes[11]; }
     }
 
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]

@@ -13,6 +13,9 @@ namespace Metabridge.V1
         static readonly Method<ChooseActionsRequest, ChooseActionsResponse> ChooseActionsMethod =
             new Method<ChooseActionsRequest, ChooseActionsResponse>("/bridge.v1.NpcService/ChooseActions", ChooseActionsResponse.Parser);
 
+        static readonly Method<DescribePolicyRequest, DescribePolicyResponse> DescribePolicyMethod =
+            new Method<DescribePolicyRequest, DescribePolicyResponse>("/bridge.v1.NpcService/DescribePolicy", DescribePolicyResponse.Parser);
+
         static readonly Method<EndSessionRequest, EndSessionResponse> EndSessionMethod =
             new Method<EndSessionRequest, EndSessionResponse>("/bridge.v1.NpcService/EndSession", EndSessionResponse.Parser);
 
@@ -31,6 +34,14 @@ namespace Metabridge.V1
         public Task<ChooseActionsResponse> ChooseActionsAsync(ChooseActionsRequest request, CallOptions options = default)
         {
             return transport.UnaryAsync(ChooseActionsMethod, request, options);
+        }
+
+        /// <summary>
+        /// Describes what a policy observes and how it acts: names, order, ranges, units.
+        /// </summary>
+        public Task<DescribePolicyResponse> DescribePolicyAsync(DescribePolicyRequest request, CallOptions options = default)
+        {
+            return transport.UnaryAsync(DescribePolicyMethod, request, options);
         }
 
         /// <summary>

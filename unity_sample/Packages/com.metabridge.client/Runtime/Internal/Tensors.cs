@@ -35,6 +35,12 @@ namespace Metabridge.Internal
             return FromArray(values, DataType.Int8, sizeof(sbyte), shape);
         }
 
+        /// <summary>Returns int64 values as a tensor.</summary>
+        public static Tensor FromLongs(long[] values, params long[] shape)
+        {
+            return FromArray(values, DataType.Int64, sizeof(long), shape);
+        }
+
         /// <summary>Returns uint16 values as a tensor.</summary>
         public static Tensor FromUShorts(ushort[] values, params long[] shape)
         {

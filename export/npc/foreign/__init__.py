@@ -1,0 +1,1 @@
+"""Policies that were not trained here: ONNX files of ML-Agents or of anyone, PyTorch modules, RLModules of RLlib."""
