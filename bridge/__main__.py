@@ -36,8 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(config: ServeConfig) -> int:
-    from bridge.server import StartError, serve
+    from bridge.server import serve
     from bridge.session import SessionError
+    from bridge.start_checks import StartError
 
     try:
         asyncio.run(serve(config))

@@ -51,14 +51,30 @@ class ServeConfig:
     """Origins of web pages that may call the web port, https://game.example; none by default."""
     providers: Literal["auto", "cpu", "strict"] = "auto"
     """auto: CUDA if it loads, else the CPU; cpu: the CPU; strict: CUDA, or fail."""
-    threads: int = 0
-    """ONNX Runtime's threads a model; 0 leaves it to the family (policies 1, others all cores)."""
-    max_batch: int = 0
-    """Rows in one ONNX Runtime run; 0 leaves it to the family (policies 4096, avatars 16, scenes 1)."""
-    max_wait_ms: float = 0.0
-    """Milliseconds that a request waits for others to share its run; 0 takes only those that are already there."""
-    queue_capacity: int = 256
-    """Requests that may wait for one graph; one more is answered with RESOURCE_EXHAUSTED."""
+    threads: int | None = None
+    """ONNX Runtime's threads in one run, 0 for all cores; by default the card's, else the family's (policies 1, others 0)."""
+    max_batch: int | None = None
+    """Rows in one ONNX Runtime run; by default what the card says, else the family (policies 4096, avatars 16, scenes 1)."""
+    max_wait_ms: float | None = None
+    """Milliseconds that a request waits for others to share its run; by default what the card says, else 0: only those that
+    are already there."""
+    queue_capacity: int | None = None
+    """Requests that may wait for one graph, one more is answered with RESOURCE_EXHAUSTED; by default the card's, else 256."""
+    instances: int | None = None
+    """Runs of one graph at the same time; by default what the card says, else 1."""
+    model_settings: tuple[str, ...] = ()
+    """Settings of single models, before all others: guard.max_batch=64 guard.instances=2."""
+    latest: int = 0
+    """Serve only this many of the latest versions of each model that load; 0 serves all."""
+    pin: tuple[str, ...] = ()
+    """Serve only these versions of the models named: guard=3 guard=5 face=1."""
+    watch_seconds: float = 1.0
+    """Seconds between two looks at the models folder; bundles that changed and then kept still are loaded. 0 looks at the start
+    alone."""
+    token_file: Path | None = None
+    """File with the bearer token that calls must carry; without one, that of METABRIDGE_TOKEN, else none."""
+    admin_token_file: Path | None = None
+    """File with the bearer token of AdminService; without one, that of METABRIDGE_ADMIN_TOKEN, else AdminService is off."""
     drain_seconds: float = 10.0
     """Seconds that a stop gives the calls that run."""
     limits: Limits = field(default_factory=Limits)
@@ -71,6 +87,8 @@ class ModelsConfig:
 
     address: str = "127.0.0.1:50051"
     """Address of the sidecar's gRPC port."""
+    token_file: Path | None = None
+    """File with the bearer token to send; without one, that of METABRIDGE_TOKEN, else none."""
     timeout: float = 10.0
     """Seconds to wait for the answer."""
 
@@ -85,5 +103,7 @@ class CallConfig:
     """The request as JSON (field names as in the contract); @FILE reads it from a file, - from standard input."""
     address: str = "127.0.0.1:50051"
     """Address of the sidecar's gRPC port."""
+    token_file: Path | None = None
+    """File with the bearer token to send; without one, that of METABRIDGE_TOKEN, else none."""
     timeout: float = 30.0
     """Seconds to wait for the answer."""

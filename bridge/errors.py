@@ -6,6 +6,8 @@
     +-- FailedPrecondition   the request is right, but the sidecar is not in a state to answer it
     +-- ResourceExhausted    a limit is reached; `retry_s` says when to try again, if that helps
     +-- Unavailable          the sidecar starts or stops; try again
+    +-- DeadlineExceeded     the caller's deadline is past; nothing was run for it
+    +-- Unauthenticated      the token is missing or wrong
 
 Services raise these; `to_status` maps them, and everything unexpected, to `google.rpc.Status` with ErrorInfo,
 BadRequest and RetryInfo details (AIP-193). What an unexpected exception says goes to the log, never to a client.
@@ -68,6 +70,18 @@ class Unavailable(ServiceError):
     """The sidecar starts or stops."""
 
     code = grpc.StatusCode.UNAVAILABLE
+
+
+class DeadlineExceeded(ServiceError):
+    """The caller's deadline is past."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+class Unauthenticated(ServiceError):
+    """The token is missing or wrong."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
 
 
 def to_status(error: Exception, method: str) -> tuple[grpc.StatusCode, Status]:

@@ -15,14 +15,15 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from bridge.calls import Call, Calls
 from bridge.errors import InvalidArgument, to_status
 
 DETAILS_KEY = "grpc-status-details-bin"
 
 
-def generic_handler(descriptor: ServiceDescriptor, service: object) -> grpc.GenericRpcHandler:
+def generic_handler(descriptor: ServiceDescriptor, service: object, calls: Calls) -> grpc.GenericRpcHandler:
     """Return the handler that serves every method of `descriptor` with the equally named method of `service`."""
-    handlers = {method.name: _method_handler(method, getattr(service, method.name)) for method in descriptor.methods}
+    handlers = {method.name: _method_handler(method, getattr(service, method.name), calls) for method in descriptor.methods}
     return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
 
 
@@ -35,10 +36,16 @@ def parse(data: bytes, method: MethodDescriptor) -> Any:
         raise InvalidArgument(message) from error
 
 
-def _method_handler(method: MethodDescriptor, function: Callable[..., Any]) -> grpc.RpcMethodHandler:
+def _method_handler(method: MethodDescriptor, function: Callable[..., Any], calls: Calls) -> grpc.RpcMethodHandler:
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_stream(method, function), None, serialise)
-    return grpc.unary_unary_rpc_method_handler(_unary(method, function), None, serialise)
+        return grpc.unary_stream_rpc_method_handler(_stream(method, function, calls), None, serialise)
+    return grpc.unary_unary_rpc_method_handler(_unary(method, function, calls), None, serialise)
+
+
+def begin(calls: Calls, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
+    """Begin a call with what its metadata and its deadline say."""
+    authorization = next((value for key, value in context.invocation_metadata() or () if key == "authorization"), "")
+    return calls.begin(method, authorization, context.time_remaining())
 
 
 def serialise(message: Message) -> bytes:
@@ -47,9 +54,10 @@ def serialise(message: Message) -> bytes:
     return data
 
 
-def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]]) -> Callable[..., Any]:
+def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]], calls: Calls) -> Callable[..., Any]:
     async def unary(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
         try:
+            begin(calls, method, context)
             return await function(parse(data, method))
         except Exception as error:
             await abort(error, method, context)
@@ -57,9 +65,10 @@ def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message
     return unary
 
 
-def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]]) -> Callable[..., Any]:
+def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]], calls: Calls) -> Callable[..., Any]:
     async def stream(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Message]:
         try:
+            begin(calls, method, context)
             async for message in function(parse(data, method)):
                 yield message
         except asyncio.CancelledError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from dataclasses import dataclass
 
 from bridge.registry import ServedModel
@@ -17,7 +18,7 @@ from bridge.scene_tile import AROUND, Neighbours, Offset, Tile
 
 AT_ONCE = 2
 """Neighbours of a tile that are made at once: more would only wait for each other in the queues."""
-Key = tuple[str, int, int, Conditions, int, int]
+Key = tuple[str, int, Conditions, int, int]
 Make = Callable[[ServedModel, int, Offset, Conditions, Neighbours], Awaitable[Tile]]
 
 
@@ -39,7 +40,8 @@ def dependencies(x: int, y: int) -> tuple[Offset, ...]:
 class Worlds:
     """The tiles of all worlds, made when they are asked for; the least recently used ones are forgotten.
 
-    Requests for a tile that is being made wait for it; when the last one is gone, the work stops.
+    Requests for a tile that is being made wait for it; when the last one is gone, the work stops. It belongs to none of their
+    calls, whose deadlines differ, hence its own context.
     """
 
     def __init__(self, make: Make, capacity: int) -> None:
@@ -50,13 +52,13 @@ class Worlds:
 
     async def tile(self, model: ServedModel, seed: int, conditions: Conditions, x: int, y: int) -> Tile:
         """Return the tile at a place (x, y) of glTF."""
-        key = (model.card.name, model.card.version, seed, conditions, x, y)
+        key = (model.digest, seed, conditions, x, y)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
         making = self._making.get(key)
         if making is None:
-            making = self._making[key] = _Making(asyncio.create_task(self._make(key, model)))
+            making = self._making[key] = _Making(asyncio.create_task(self._make(key, model), context=Context()))
         making.waiters += 1
         try:
             return await asyncio.shield(making.task)
@@ -77,7 +79,7 @@ class Worlds:
         return found
 
     async def _make(self, key: Key, model: ServedModel) -> Tile:
-        _, _, seed, conditions, x, y = key
+        _, seed, conditions, x, y = key
         neighbours = await self.around(model, seed, conditions, x, y)
         tile = await self._make_tile(model, seed, (x, y), conditions, neighbours)
         self._kept[key] = tile

@@ -30,6 +30,7 @@ from google.protobuf.message_factory import GetMessageClass
 from protobuf.wkt import Any as ConnectAny
 from starlette.middleware.cors import CORSMiddleware
 
+from bridge.calls import Calls
 from bridge.errors import InvalidArgument, ResourceExhausted, to_status
 
 MAX_JSON_BYTES = 256 << 10
@@ -42,6 +43,7 @@ GRPC_WEB_HEADERS = (
     "grpc-timeout",
     "connect-protocol-version",
     "connect-timeout-ms",
+    "authorization",
 )
 EXPOSED_HEADERS = ("grpc-status", "grpc-message", "grpc-status-details-bin")
 Services = Sequence[tuple[ServiceDescriptor, object]]
@@ -50,10 +52,10 @@ Services = Sequence[tuple[ServiceDescriptor, object]]
 class Application(ConnectASGIApplication[Services]):
     """All services as one ASGI application."""
 
-    def __init__(self, services: Services, read_max_bytes: int, slots: Slots) -> None:
+    def __init__(self, services: Services, read_max_bytes: int, slots: Slots, calls: Calls) -> None:
         super().__init__(
             service=services,
-            endpoints=lambda served: _endpoints(served, slots),
+            endpoints=lambda served: _endpoints(served, slots, calls),
             read_max_bytes=read_max_bytes,
             codecs=[CheckedCodec(google_protobuf_binary_codec()), CheckedCodec(google_protobuf_json_codec())],
             compressions=(),  # both ends are on one machine: compressing a picture would only hold up the event loop
@@ -130,10 +132,16 @@ class Slots:
 
 
 def web_server(
-    services: Services, *, read_max_bytes: int, cors_origins: Sequence[str], concurrency: int, drain_seconds: float
+    services: Services,
+    calls: Calls,
+    *,
+    read_max_bytes: int,
+    cors_origins: Sequence[str],
+    concurrency: int,
+    drain_seconds: float,
 ) -> WebServer:
     """Return a server, not yet started, for gRPC-Web and Connect; CORS is off without origins."""
-    application: Any = Application(services, read_max_bytes, Slots(concurrency))
+    application: Any = Application(services, read_max_bytes, Slots(concurrency), calls)
     if cors_origins:
         application = CORSMiddleware(
             application,
@@ -155,12 +163,12 @@ def web_server(
     )
 
 
-def _endpoints(services: Services, slots: Slots) -> Any:
+def _endpoints(services: Services, slots: Slots, calls: Calls) -> Any:
     endpoints = {}
     for descriptor, service in services:
         for method in descriptor.methods:
             function = getattr(service, method.name)
-            endpoint = (_stream if method.server_streaming else _unary)(method, function, slots)
+            endpoint = (_stream if method.server_streaming else _unary)(method, function, slots, calls)
             endpoints[f"/{descriptor.full_name}/{method.name}"] = endpoint
     return endpoints
 
@@ -176,9 +184,12 @@ def _info(method: MethodDescriptor) -> MethodInfo[Any, Any]:
     )
 
 
-def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]], slots: Slots) -> Endpoint[Any, Any]:
+def _unary(
+    method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]], slots: Slots, calls: Calls
+) -> Endpoint[Any, Any]:
     async def unary(request: Any, context: RequestContext[Any, Any]) -> Any:
         try:
+            _begin(calls, method, context)
             with slots:
                 return await function(request)
         except Exception as error:
@@ -187,9 +198,12 @@ def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message
     return Endpoint.unary(_info(method), unary)
 
 
-def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]], slots: Slots) -> Endpoint[Any, Any]:
+def _stream(
+    method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]], slots: Slots, calls: Calls
+) -> Endpoint[Any, Any]:
     async def stream(request: Any, context: RequestContext[Any, Any]) -> AsyncIterator[Any]:
         try:
+            _begin(calls, method, context)
             with slots:
                 async for message in function(request):
                     yield message
@@ -197,6 +211,12 @@ def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Me
             raise _connect_error(error, method.full_name) from error
 
     return Endpoint.server_stream(_info(method), stream)
+
+
+def _begin(calls: Calls, method: MethodDescriptor, context: RequestContext[Any, Any]) -> None:
+    timeout_ms = context.timeout_ms
+    authorization = context.request_headers.get("authorization") or ""
+    calls.begin(method, authorization, None if timeout_ms is None else timeout_ms / 1000)
 
 
 def _connect_error(error: Exception, method: str) -> ConnectError:

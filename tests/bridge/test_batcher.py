@@ -289,7 +289,7 @@ def test_the_worker_ends_when_nothing_waits_and_starts_again():
         for value in range(3):
             await batcher.run(feeds(value))
             await turns()
-            assert batcher._worker is None
+            assert not batcher._workers
 
     in_loop(test, Doubles())
 
