@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextvars import Context
 from dataclasses import dataclass
@@ -63,10 +64,13 @@ class Batcher:
     deadline) leaves the queue and is not run. An exception of the session reaches every request of that run alone.
     """
 
-    def __init__(self, session: Runs, limits: BatchLimits, executor: Executor) -> None:
+    def __init__(
+        self, session: Runs, limits: BatchLimits, executor: Executor, on_run: Callable[[float], None] = lambda rows: None
+    ) -> None:
         self._session = session
         self._limits = limits
         self._executor = executor
+        self._on_run = on_run
         self._queue: deque[_Request] = deque()
         self._arrived = asyncio.Event()
         self._workers: set[asyncio.Task[None]] = set()
@@ -86,11 +90,25 @@ class Batcher:
             cuts = range(0, rows, limit)
             parts = [await self.run({n: a[i : i + limit] for n, a in feeds.items()}, alone=alone, begun=begun) for i in cuts]
             return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        _check_deadline(current_call())
+        call = current_call()
+        _check_deadline(call)
         if not self._workers and not self._limits.max_wait_s and self._session.inline(rows):
-            self.batch_sizes.append(rows)
-            return self._session.run(feeds)
+            self._count(rows)
+            start = time.monotonic()
+            outputs = self._session.run(feeds)
+            if call is not None:
+                call.waited(0.0, time.monotonic() - start)
+            return outputs
         return await self._enqueue(feeds, rows, alone, begun)
+
+    @property
+    def depth(self) -> int:
+        """Return the number of requests that wait."""
+        return len(self._queue)
+
+    def _count(self, rows: int) -> None:
+        self.batch_sizes.append(rows)
+        self._on_run(rows)
 
     async def _enqueue(self, feeds: Mapping[str, Array], rows: int, alone: bool, begun: bool) -> Arrays:
         if len(self._queue) >= self._limits.capacity and not begun:
@@ -165,7 +183,8 @@ class Batcher:
 
     async def _run(self, batch: list[_Request]) -> None:
         rows = sum(request.rows for request in batch)
-        self.batch_sizes.append(rows)
+        self._count(rows)
+        start_s = asyncio.get_running_loop().time()
         try:
             feeds = batch[0].feeds if len(batch) == 1 else _concatenate(batch)
             if self._session.inline(rows):
@@ -178,8 +197,11 @@ class Batcher:
             if not isinstance(error, Exception):
                 raise
             return
+        run_s = asyncio.get_running_loop().time() - start_s
         start = 0
         for request in batch:
+            if request.call is not None:
+                request.call.waited(start_s - request.arrived_s, run_s)
             if not request.answer.done():
                 part = {name: array[start : start + request.rows] for name, array in outputs.items()}
                 request.answer.set_result(part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,13 +26,17 @@ log = logging.getLogger("metabridge")
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How bundles are loaded: `command` for all models and `overrides` by name go before what cards and families say."""
+    """How bundles are loaded: `command` for all models and `overrides` by name go before what cards and families say.
+
+    `rows_of` gives, for a model and a graph, what is called with the rows of each run.
+    """
 
     providers: Sequence[str]
     strict: bool
     executor: Executor
     command: Serving = field(default_factory=Serving)
     overrides: Mapping[str, Serving] = field(default_factory=dict)
+    rows_of: Callable[[str, str], Callable[[float], None]] = lambda model, graph: lambda rows: None
 
 
 def load_bundle(folder: Path, families: Mapping[str, Family], options: LoadOptions) -> ServedModel | UnservedModel:
@@ -78,7 +82,9 @@ def _open(folder: Path, families: Mapping[str, Family], options: LoadOptions) ->
     settings = resolve(options.overrides.get(card.name), options.command, card.serving, family)
     sessions = {graph.name: _session(folder, graph, settings, options) for graph in card.graphs}
     limits = BatchLimits(settings.max_batch, settings.max_wait_s, settings.queue_capacity, settings.instances)
-    batchers = {name: Batcher(session, limits, options.executor) for name, session in sessions.items()}
+    batchers = {
+        name: Batcher(session, limits, options.executor, options.rows_of(card.name, name)) for name, session in sessions.items()
+    }
     provider = "+".join(sorted({session.provider for session in sessions.values()}))
     card_json = path.read_text("utf-8")
     digest = hashlib.sha256(card_json.encode()).hexdigest()

@@ -49,6 +49,8 @@ class ServeConfig:
     """Port for gRPC-Web and Connect: by default the one after --port, or a free one if that is 0; -1 leaves it out."""
     cors_origins: tuple[str, ...] = ()
     """Origins of web pages that may call the web port, https://game.example; none by default."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names, beside localhost and addresses, by which the web port may be called; any other Host header is refused."""
     providers: Literal["auto", "cpu", "strict"] = "auto"
     """auto: CUDA if it loads, else the CPU; cpu: the CPU; strict: CUDA, or fail."""
     threads: int | None = None
@@ -75,6 +77,10 @@ class ServeConfig:
     """File with the bearer token that calls must carry; without one, that of METABRIDGE_TOKEN, else none."""
     admin_token_file: Path | None = None
     """File with the bearer token of AdminService; without one, that of METABRIDGE_ADMIN_TOKEN, else AdminService is off."""
+    log_format: Literal["text", "json"] = "text"
+    """text: lines for people; json: an object a line, for machines."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged; debug has a line for every call."""
     drain_seconds: float = 10.0
     """Seconds that a stop gives the calls that run."""
     limits: Limits = field(default_factory=Limits)
@@ -107,3 +113,31 @@ class CallConfig:
     """File with the bearer token to send; without one, that of METABRIDGE_TOKEN, else none."""
     timeout: float = 30.0
     """Seconds to wait for the answer."""
+
+
+@dataclass(frozen=True)
+class TopConfig:
+    """Show live what a running sidecar does: calls, times, batches, queues, memory."""
+
+    web: str = "http://127.0.0.1:50052"
+    """Address of the sidecar's web port."""
+    seconds: float = 1.0
+    """Seconds between two looks."""
+    once: bool = False
+    """Print one page, of everything since the sidecar's start, and end."""
+    token_file: Path | None = None
+    """File with the bearer token to send; without one, that of METABRIDGE_TOKEN, else none."""
+    timeout: float = 10.0
+    """Seconds to wait for the answer."""
+
+
+@dataclass(frozen=True)
+class DoctorConfig:
+    """Check what serving needs: Python, ONNX Runtime, ports, models folder, every bundle's hashes; say what to do."""
+
+    models: Path = Path("models")
+    """Folder with the bundles."""
+    host: str = "127.0.0.1"
+    """Address that is to be bound."""
+    port: int = 50_051
+    """Port for gRPC; the next one is for the web."""

@@ -84,14 +84,23 @@ class Unauthenticated(ServiceError):
     code = grpc.StatusCode.UNAUTHENTICATED
 
 
-def to_status(error: Exception, method: str) -> tuple[grpc.StatusCode, Status]:
-    """Return the code and the status message, with details, for an exception that ended `method`."""
+def code_of(error: BaseException) -> grpc.StatusCode:
+    """Return the code that an exception ends a call with."""
+    return error.code if isinstance(error, ServiceError) else grpc.StatusCode.INTERNAL
+
+
+def to_status(error: Exception, method: str, request_id: str = "") -> tuple[grpc.StatusCode, Status]:
+    """Return the code and the status message, with details, for an exception that ended `method`.
+
+    The details carry the call's id, under which the log may say more.
+    """
+    metadata = {"method": method} | ({"request_id": request_id} if request_id else {})
     if not isinstance(error, ServiceError):
         log.error("%s failed", method, exc_info=error)
         message = f"{method} failed inside the sidecar; its log says why"
-        info = ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata={"method": method})
+        info = ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata=metadata)
         return grpc.StatusCode.INTERNAL, _status(grpc.StatusCode.INTERNAL, message, [info])
-    details: list[Message] = [ErrorInfo(reason=error.code.name, domain=DOMAIN, metadata={"method": method})]
+    details: list[Message] = [ErrorInfo(reason=error.code.name, domain=DOMAIN, metadata=metadata)]
     message = _clip(error.message)
     if error.field:
         violation = BadRequest.FieldViolation(field=error.field, description=message)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bridge.batcher import Batcher
+from bridge.calls import current_call
 from bridge.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from bridge.model_card import ModelCard
 from bridge.v1 import model_service_pb2
@@ -127,6 +128,9 @@ class Registry:
         if model.card.family != family:
             message = f'"{selector.name}" is of family {model.card.family}, expected {family}'
             raise InvalidArgument(message, field=f"{path}.name")
+        call = current_call()
+        if call is not None:
+            call.uses(selector.name)
         return model
 
     def _select(self, name: str, version: int, path: str) -> ServedModel:

@@ -15,7 +15,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from bridge.calls import Call, Calls
+from bridge.calls import REQUEST_ID_KEY, TRACE_KEY, Calls, Metadata, Running, current_call
 from bridge.errors import InvalidArgument, to_status
 
 DETAILS_KEY = "grpc-status-details-bin"
@@ -38,14 +38,17 @@ def parse(data: bytes, method: MethodDescriptor) -> Any:
 
 def _method_handler(method: MethodDescriptor, function: Callable[..., Any], calls: Calls) -> grpc.RpcMethodHandler:
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_stream(method, function, calls), None, serialise)
-    return grpc.unary_unary_rpc_method_handler(_unary(method, function, calls), None, serialise)
+        return grpc.unary_stream_rpc_method_handler(_stream(method, function, calls))
+    return grpc.unary_unary_rpc_method_handler(_unary(method, function, calls))
 
 
-def begin(calls: Calls, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
+def begin(calls: Calls, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> Running:
     """Begin a call with what its metadata and its deadline say."""
-    authorization = next((value for key, value in context.invocation_metadata() or () if key == "authorization"), "")
-    return calls.begin(method, authorization, context.time_remaining())
+    given: dict[str, str] = dict(context.invocation_metadata() or ())
+    metadata = Metadata(
+        given.get("authorization", ""), given.get(REQUEST_ID_KEY, ""), given.get(TRACE_KEY, ""), context.time_remaining()
+    )
+    return calls.begin(method, "grpc", metadata)
 
 
 def serialise(message: Message) -> bytes:
@@ -55,10 +58,10 @@ def serialise(message: Message) -> bytes:
 
 
 def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]], calls: Calls) -> Callable[..., Any]:
-    async def unary(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
+    async def unary(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         try:
-            begin(calls, method, context)
-            return await function(parse(data, method))
+            with begin(calls, method, context):
+                return serialise(await function(parse(data, method)))
         except Exception as error:
             await abort(error, method, context)
 
@@ -66,11 +69,11 @@ def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message
 
 
 def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]], calls: Calls) -> Callable[..., Any]:
-    async def stream(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Message]:
+    async def stream(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[bytes]:
         try:
-            begin(calls, method, context)
-            async for message in function(parse(data, method)):
-                yield message
+            with begin(calls, method, context):
+                async for message in function(parse(data, method)):
+                    yield serialise(message)
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -81,6 +84,7 @@ def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Me
 
 async def abort(error: Exception, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:
     """End a call with the status of `error` and its details in the trailers."""
-    code, status = to_status(error, method.full_name)
+    call = current_call()
+    code, status = to_status(error, method.full_name, call.request_id if call else "")
     await context.abort(code, status.message, trailing_metadata=((DETAILS_KEY, status.SerializeToString()),))
     raise error  # not reached: context.abort raises

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from contextvars import Context
 from dataclasses import dataclass
 
+from bridge.calls import Call, current_call, shared_work
 from bridge.registry import ServedModel
 from bridge.scene_request import Conditions
 from bridge.scene_tile import AROUND, Neighbours, Offset, Tile
@@ -25,6 +25,7 @@ Make = Callable[[ServedModel, int, Offset, Conditions, Neighbours], Awaitable[Ti
 @dataclass(eq=False)
 class _Making:
     task: asyncio.Task[Tile]
+    work: Call
     waiters: int = 0
 
 
@@ -41,7 +42,7 @@ class Worlds:
     """The tiles of all worlds, made when they are asked for; the least recently used ones are forgotten.
 
     Requests for a tile that is being made wait for it; when the last one is gone, the work stops. It belongs to none of their
-    calls, whose deadlines differ, hence its own context.
+    calls, whose deadlines differ.
     """
 
     def __init__(self, make: Make, capacity: int) -> None:
@@ -58,15 +59,23 @@ class Worlds:
             return self._kept[key]
         making = self._making.get(key)
         if making is None:
-            making = self._making[key] = _Making(asyncio.create_task(self._make(key, model), context=Context()))
+            making = self._making[key] = self._begin(key, model)
         making.waiters += 1
         try:
-            return await asyncio.shield(making.task)
+            tile = await asyncio.shield(making.task)
+            call = current_call()
+            if call is not None:
+                call.waited(making.work.queue_s, making.work.run_s)
+            return tile
         finally:
             making.waiters -= 1
             if not making.waiters and self._making.get(key) is making:
                 del self._making[key]
                 making.task.cancel()
+
+    def _begin(self, key: Key, model: ServedModel) -> _Making:
+        work, context = shared_work("tile")
+        return _Making(asyncio.create_task(self._make(key, model), context=context), work)
 
     async def around(self, model: ServedModel, seed: int, conditions: Conditions, x: int, y: int) -> Neighbours:
         """Return the tiles that the one at a place depends on, by their offsets; a few are made at once."""

@@ -20,10 +20,12 @@ import onnxruntime
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2
 
+from bridge import __version__
 from bridge.bundle_loader import LoadOptions, load_bundle
 from bridge.calls import Calls
 from bridge.config import ServeConfig
 from bridge.game_sessions import GameSessions
+from bridge.metrics import Metrics
 from bridge.registry import Registry, ServedModel, UnservedModel
 from bridge.reloader import Reloader
 from bridge.rpc import generic_handler
@@ -33,6 +35,7 @@ from bridge.serving_settings import parse_overrides
 from bridge.session import choose_providers
 from bridge.standard_services import health_handler, reflection_handlers
 from bridge.start_checks import StartError, check, command_settings, read_access, version_policy
+from bridge.tracing import open_tracing
 from bridge.web import WebServer, web_server
 
 log = logging.getLogger("metabridge")
@@ -55,7 +58,10 @@ class Sidecar:
         self._executor = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="run")
         self.reloader = Reloader(self.registry, config.models, self._load, version_policy(config))
         self._load_options: LoadOptions | None = None
-        self._calls = Calls(self.access)
+        self.metrics = Metrics()
+        self._tracing = open_tracing(__version__)
+        observers = (self.metrics.observe, *((self._tracing.observe,) if self._tracing else ()))
+        self._calls = Calls(self.access, observers)
         self._services = self._make_services()
         self._health = health.aio.HealthServicer()
         self._server: Any = None
@@ -97,6 +103,7 @@ class Sidecar:
     def _make_services(self) -> list[tuple[ServiceDescriptor, object]]:
         limits = self.config.limits
         sessions = GameSessions(limits.max_sessions, limits.session_seconds)
+        self.metrics.watch(self.registry, self.reloader, sessions)
         modules = [model_service, *family_modules().values()]
         services = [(module.DESCRIPTOR, module.Service(self.registry, limits, sessions)) for module in modules]
         if self.access.admin_token:
@@ -138,6 +145,8 @@ class Sidecar:
         self._web = web_server(
             self._services,
             self._calls,
+            self.metrics,
+            allowed_hosts=self.config.allowed_hosts,
             read_max_bytes=self.config.limits.max_message_bytes,
             cors_origins=self.config.cors_origins,
             concurrency=self.config.limits.max_concurrent_calls,
@@ -152,6 +161,7 @@ class Sidecar:
             executor=self._executor,
             command=command_settings(self.config),
             overrides=parse_overrides(self.config.model_settings),
+            rows_of=self.metrics.rows_of,
         )
 
     def _load(self, folder: Path) -> ServedModel | UnservedModel:
@@ -173,6 +183,8 @@ class Sidecar:
         if self._web_task:
             await self._web_task
         self._executor.shutdown(wait=True)
+        if self._tracing:
+            await asyncio.to_thread(self._tracing.close)
 
 
 async def serve(config: ServeConfig) -> None:

@@ -45,7 +45,7 @@ def choose_providers(mode: ProviderMode) -> list[str]:
         return [CPU]
     if CUDA not in ort.get_available_providers():
         reason = f"this build of ONNX Runtime offers {ort.get_available_providers()}; install onnxruntime-gpu"
-    elif not _cuda_driver():
+    elif not cuda_driver():
         reason = "no CUDA driver is present; install NVIDIA's driver"
     else:
         return [CUDA, CPU]
@@ -55,7 +55,8 @@ def choose_providers(mode: ProviderMode) -> list[str]:
     return [CPU]
 
 
-def _cuda_driver() -> bool:
+def cuda_driver() -> bool:
+    """Return whether NVIDIA's driver is present."""
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         ctypes.CDLL(name)

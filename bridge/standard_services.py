@@ -49,10 +49,10 @@ def reflection_handlers(names: Sequence[str], calls: Calls) -> tuple[grpc.Generi
 
     async def info(stream: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
         try:
-            begin(calls, _REFLECTION, context)
-            requests = (parse(data, _REFLECTION) async for data in stream)
-            async for answer in servicer.ServerReflectionInfo(requests, context):
-                yield answer
+            with begin(calls, _REFLECTION, context):
+                requests = (parse(data, _REFLECTION) async for data in stream)
+                async for answer in servicer.ServerReflectionInfo(requests, context):
+                    yield answer
         except Exception as error:
             await abort(error, _REFLECTION, context)
 

@@ -30,8 +30,10 @@ from google.protobuf.message_factory import GetMessageClass
 from protobuf.wkt import Any as ConnectAny
 from starlette.middleware.cors import CORSMiddleware
 
-from bridge.calls import Calls
+from bridge.calls import REQUEST_ID_KEY, TRACE_KEY, Calls, Metadata, Running, current_call
 from bridge.errors import InvalidArgument, ResourceExhausted, to_status
+from bridge.metrics import Metrics
+from bridge.web_front import WebFront
 
 MAX_JSON_BYTES = 256 << 10
 RETRY_SECONDS = 0.05
@@ -44,6 +46,8 @@ GRPC_WEB_HEADERS = (
     "connect-protocol-version",
     "connect-timeout-ms",
     "authorization",
+    "x-request-id",
+    "traceparent",
 )
 EXPOSED_HEADERS = ("grpc-status", "grpc-message", "grpc-status-details-bin")
 Services = Sequence[tuple[ServiceDescriptor, object]]
@@ -134,7 +138,9 @@ class Slots:
 def web_server(
     services: Services,
     calls: Calls,
+    metrics: Metrics,
     *,
+    allowed_hosts: Sequence[str],
     read_max_bytes: int,
     cors_origins: Sequence[str],
     concurrency: int,
@@ -152,7 +158,7 @@ def web_server(
         )
     return WebServer(
         uvicorn.Config(
-            application,
+            WebFront(application, metrics, calls.access, allowed_hosts),
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -189,8 +195,7 @@ def _unary(
 ) -> Endpoint[Any, Any]:
     async def unary(request: Any, context: RequestContext[Any, Any]) -> Any:
         try:
-            _begin(calls, method, context)
-            with slots:
+            with _begin(calls, method, context), slots:
                 return await function(request)
         except Exception as error:
             raise _connect_error(error, method.full_name) from error
@@ -203,8 +208,7 @@ def _stream(
 ) -> Endpoint[Any, Any]:
     async def stream(request: Any, context: RequestContext[Any, Any]) -> AsyncIterator[Any]:
         try:
-            _begin(calls, method, context)
-            with slots:
+            with _begin(calls, method, context), slots:
                 async for message in function(request):
                     yield message
         except Exception as error:
@@ -213,14 +217,21 @@ def _stream(
     return Endpoint.server_stream(_info(method), stream)
 
 
-def _begin(calls: Calls, method: MethodDescriptor, context: RequestContext[Any, Any]) -> None:
-    timeout_ms = context.timeout_ms
-    authorization = context.request_headers.get("authorization") or ""
-    calls.begin(method, authorization, None if timeout_ms is None else timeout_ms / 1000)
+def _begin(calls: Calls, method: MethodDescriptor, context: RequestContext[Any, Any]) -> Running:
+    headers, timeout_ms = context.request_headers, context.timeout_ms
+    protocol = "grpc-web" if headers.get("content-type", "").startswith("application/grpc-web") else "connect"
+    metadata = Metadata(
+        headers.get("authorization", ""),
+        headers.get(REQUEST_ID_KEY, ""),
+        headers.get(TRACE_KEY, ""),
+        None if timeout_ms is None else timeout_ms / 1000,
+    )
+    return calls.begin(method, protocol, metadata)
 
 
 def _connect_error(error: Exception, method: str) -> ConnectError:
-    code, status = to_status(error, method)
+    call = current_call()
+    code, status = to_status(error, method, call.request_id if call else "")
     details = [ErrorDetail(ConnectAny(type_url=detail.type_url, value=detail.value)) for detail in status.details]
     return ConnectError(_code(code), status.message, details)
 

@@ -15,7 +15,7 @@ from bridge import session as session_module
 from bridge.model_card import TensorSpec, read_card, sha256_file
 from bridge.session import CPU, CUDA, Session, SessionError, choose_providers
 
-NO_CUDA = CUDA not in ort.get_available_providers() or not session_module._cuda_driver()
+NO_CUDA = CUDA not in ort.get_available_providers() or not session_module.cuda_driver()
 FEEDS = {"position": np.ones((2, 3), np.float32), "noise": np.zeros((2, 7), np.float32), "action_mask": np.ones((2, 5), bool)}
 
 
