@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 import numpy as np
@@ -20,6 +20,7 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bridge import tensors
+from bridge.client_channel import ClientTls, open_channel
 from bridge.rpc import DETAILS_KEY
 from bridge.v1 import (
     admin_service_pb2,
@@ -76,42 +77,15 @@ class GroupAnswer:
     provider: str
 
 
-class _Bearer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]
-    """Adds a token to every call."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        """Go on with the token."""
-        return continuation(self._with_token(details), request)
-
-    def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
-        """Go on with the token."""
-        return continuation(self._with_token(details), request)
-
-    def _with_token(self, details: Any) -> Any:
-        metadata = [*(details.metadata or ()), ("authorization", f"Bearer {self._token}")]
-        return _CallDetails(details.method, details.timeout, metadata, details.credentials, details.wait_for_ready)
-
-
-class _CallDetails(NamedTuple):
-    method: str
-    timeout: float | None
-    metadata: Any
-    credentials: Any
-    wait_for_ready: bool | None
-
-
 class Client:
     """A connection to a sidecar; `with Client("127.0.0.1:50051") as client` closes it at the end.
 
-    `token` is sent with every call, for a sidecar that wants one.
+    An address is `host:port` or `unix:path`. `token` is sent with every call, for a sidecar that wants one; `tls` names the
+    files for one that speaks TLS.
     """
 
-    def __init__(self, address: str, *, timeout: float = 30.0, token: str = "") -> None:
-        channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
-        self.channel = grpc.intercept_channel(channel, _Bearer(token)) if token else channel
+    def __init__(self, address: str, *, timeout: float = 30.0, token: str = "", tls: ClientTls | None = None) -> None:
+        self.channel = open_channel(address, token, tls)
         self._timeout = timeout
         self._admin = AdminServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self._models = ModelServiceStub(self.channel)  # type: ignore[no-untyped-call]

@@ -29,6 +29,14 @@ class Limits:
     """Tiles of endless worlds that are kept, about 30 kB each; the least recently used one goes first."""
     max_concurrent_calls: int = 256
     """Calls that run at the same time; one more is answered with RESOURCE_EXHAUSTED."""
+    max_streams: int = 256
+    """Calls that run at the same time on one gRPC connection; more of them wait."""
+    max_header_bytes: int = 16_384
+    """Bytes of the headers of one request."""
+    ping_seconds: float = 10.0
+    """Least seconds between two pings of a gRPC client without data; one that goes on pinging is sent away."""
+    idle_seconds: float = 3_600.0
+    """Seconds after which a gRPC connection without calls is closed; clients connect again by themselves."""
     max_sessions: int = 1_024
     """Game sessions that are kept; the least recently used one goes first."""
     session_seconds: float = 600.0
@@ -42,11 +50,23 @@ class ServeConfig:
     models: Path = Path("models")
     """Folder with the bundles, <name>/<version>/card.json."""
     host: str = "127.0.0.1"
-    """Address to bind; only loopback addresses are accepted."""
+    """Address to bind; one that other machines can reach needs TLS and a token, or --insecure."""
     port: int = 50_051
     """Port for gRPC; 0 takes a free one."""
     web_port: int | None = None
     """Port for gRPC-Web and Connect: by default the one after --port, or a free one if that is 0; -1 leaves it out."""
+    unix_socket: Path | None = None
+    """Unix domain socket that serves gRPC too, in the clear, to those whom --unix-mode lets in."""
+    unix_mode: str = "600"
+    """Permissions of the Unix domain socket, in octal digits as chmod takes them."""
+    tls_cert: Path | None = None
+    """PEM file with the certificate chain of both ports, read again when it changes; without one they speak in the clear."""
+    tls_key: Path | None = None
+    """PEM file with the key of --tls-cert."""
+    tls_client_ca: Path | None = None
+    """PEM file with the authorities of clients' certificates (mutual TLS): who has none is not let in."""
+    insecure: bool = False
+    """Let other machines in without TLS or a token: on a network where everybody is trusted."""
     cors_origins: tuple[str, ...] = ()
     """Origins of web pages that may call the web port, https://game.example; none by default."""
     allowed_hosts: tuple[str, ...] = ()
@@ -92,7 +112,13 @@ class ModelsConfig:
     """List the models that a running sidecar serves."""
 
     address: str = "127.0.0.1:50051"
-    """Address of the sidecar's gRPC port."""
+    """Address of the sidecar's gRPC port, or unix:PATH."""
+    tls_ca: Path | None = None
+    """PEM file with the authority of the sidecar's certificate; without one the connection is in the clear."""
+    tls_cert: Path | None = None
+    """PEM file with this client's certificate, where the sidecar wants one; --tls-key is its key."""
+    tls_key: Path | None = None
+    """PEM file with the key of --tls-cert."""
     token_file: Path | None = None
     """File with the bearer token to send; without one, that of METABRIDGE_TOKEN, else none."""
     timeout: float = 10.0
@@ -108,7 +134,13 @@ class CallConfig:
     data: str = "{}"
     """The request as JSON (field names as in the contract); @FILE reads it from a file, - from standard input."""
     address: str = "127.0.0.1:50051"
-    """Address of the sidecar's gRPC port."""
+    """Address of the sidecar's gRPC port, or unix:PATH."""
+    tls_ca: Path | None = None
+    """PEM file with the authority of the sidecar's certificate; without one the connection is in the clear."""
+    tls_cert: Path | None = None
+    """PEM file with this client's certificate, where the sidecar wants one; --tls-key is its key."""
+    tls_key: Path | None = None
+    """PEM file with the key of --tls-cert."""
     token_file: Path | None = None
     """File with the bearer token to send; without one, that of METABRIDGE_TOKEN, else none."""
     timeout: float = 30.0

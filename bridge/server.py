@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +25,7 @@ from bridge.calls import Calls
 from bridge.config import ServeConfig
 from bridge.game_sessions import GameSessions
 from bridge.metrics import Metrics
+from bridge.ports import bind_tcp, bind_unix, bracket, channel_options, listen
 from bridge.registry import Registry, ServedModel, UnservedModel
 from bridge.reloader import Reloader
 from bridge.rpc import generic_handler
@@ -34,7 +34,7 @@ from bridge.services import model as model_service
 from bridge.serving_settings import parse_overrides
 from bridge.session import choose_providers
 from bridge.standard_services import health_handler, reflection_handlers
-from bridge.start_checks import StartError, check, command_settings, read_access, version_policy
+from bridge.start_checks import check, command_settings, open_tls, read_access, version_policy
 from bridge.tracing import open_tracing
 from bridge.web import WebServer, web_server
 
@@ -55,6 +55,7 @@ class Sidecar:
         self.web_port = 0
         self.registry = Registry()
         self.access = read_access(config)
+        self._tls = open_tls(config)
         self._executor = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="run")
         self.reloader = Reloader(self.registry, config.models, self._load, version_policy(config))
         self._load_options: LoadOptions | None = None
@@ -93,11 +94,19 @@ class Sidecar:
 
     def ready_line(self) -> str:
         """Return what `serve` prints when the sidecar is ready: one line of JSON with its addresses."""
-        address = f"{_bracket(self.config.host)}:{self.port}"
-        web = f"http://{_bracket(self.config.host)}:{self.web_port}" if self.web_port else ""
+        host, scheme = bracket(self.config.host), "https" if self._tls else "http"
+        address = f"{host}:{self.port}"
+        web = f"{scheme}://{host}:{self.web_port}" if self.web_port else ""
         served = [f"{name}:{version}" for name, version in sorted(self.registry.served)]
         refused = [f"{name}:{version}" for name, version in sorted(self.registry.refused)]
-        line = {"address": address, "web": web, "models": served, "refused": refused, "pid": os.getpid()}
+        line = {
+            "address": address,
+            "tls": bool(self._tls),
+            "web": web,
+            "models": served,
+            "refused": refused,
+            "pid": os.getpid(),
+        }
         return json.dumps(line)
 
     def _make_services(self) -> list[tuple[ServiceDescriptor, object]]:
@@ -112,12 +121,7 @@ class Sidecar:
 
     def _grpc_server(self) -> Any:
         limits = self.config.limits
-        options = [
-            ("grpc.max_receive_message_length", limits.max_message_bytes),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", 0),
-        ]
-        server = grpc.aio.server(options=options, maximum_concurrent_rpcs=limits.max_concurrent_calls)
+        server = grpc.aio.server(options=channel_options(limits), maximum_concurrent_rpcs=limits.max_concurrent_calls)
         for descriptor, service in self._services:
             server.add_generic_rpc_handlers((generic_handler(descriptor, service, self._calls),))
         names = [descriptor.full_name for descriptor, _ in self._services]
@@ -127,12 +131,9 @@ class Sidecar:
         return server
 
     def _bind_grpc(self) -> int:
-        address = f"{_bracket(self.config.host)}:{self.config.port}"
-        try:
-            port: int = self._server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise StartError(f"cannot bind {address}: {error}; choose another --port, or 0 for a free one") from error
-        return port
+        if self.config.unix_socket:
+            bind_unix(self._server, self.config.unix_socket, int(self.config.unix_mode, 8))
+        return bind_tcp(self._server, self.config.host, self.config.port, self._tls)
 
     async def _start_web(self) -> None:
         port = self.config.web_port
@@ -140,12 +141,13 @@ class Sidecar:
             port = self.config.port and self.config.port + 1
         if port < 0:
             return
-        listener = _listen(self.config.host, port)
+        listener = listen(self.config.host, port)
         self.web_port = listener.getsockname()[1]
         self._web = web_server(
             self._services,
             self._calls,
             self.metrics,
+            tls=self._tls,
             allowed_hosts=self.config.allowed_hosts,
             read_max_bytes=self.config.limits.max_message_bytes,
             cors_origins=self.config.cors_origins,
@@ -180,6 +182,8 @@ class Sidecar:
         if self._web and self._web_task:
             self._web.should_exit = True
         await self._server.stop(grace)
+        if self.config.unix_socket:
+            self.config.unix_socket.unlink(missing_ok=True)
         if self._web_task:
             await self._web_task
         self._executor.shutdown(wait=True)
@@ -200,22 +204,3 @@ async def serve(config: ServeConfig) -> None:
         log.info("ready after %.2f s with ONNX Runtime %s", time.perf_counter() - start, onnxruntime.__version__)
         await stop.wait()
         log.info("stopping: calls that run get %.0f s", config.drain_seconds)
-
-
-def _bracket(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(
-        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
-    )  # unnamed, asyncio leaves Nagle's delay of 40 ms on
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise StartError(f"cannot bind {host}:{port}: {error}; choose another --web-port, or 0 for a free one") from error
-    listener.listen(128)
-    return listener

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from dataclasses import fields
 
 from bridge.access import ADMIN_TOKEN_VARIABLE, TOKEN_VARIABLE, Access, TokenError, read_token
@@ -11,6 +12,7 @@ from bridge.config import Limits, ServeConfig
 from bridge.model_card import MAX_COUNT, MAX_INSTANCES, MAX_THREADS, MAX_WAIT_MS, Serving
 from bridge.models_folder import VersionPolicy, parse_policy
 from bridge.serving_settings import parse_overrides
+from bridge.tls import Tls, TlsError, TlsFiles
 
 MAX_PORT = 65_535
 
@@ -29,10 +31,22 @@ def check(config: ServeConfig) -> None:
         parse_overrides(config.model_settings)
     except ValueError as error:
         raise StartError(f"--model-settings: {error}") from error
-    if not _is_loopback(config.host):
+    if not re.fullmatch(r"[0-7]{3}", config.unix_mode):
+        raise StartError(f"--unix-mode is {config.unix_mode}, expected three octal digits as in 660")
+    if bool(config.tls_cert) != bool(config.tls_key) or (config.tls_client_ca and not config.tls_cert):
+        raise StartError("--tls-cert and --tls-key go together, and --tls-client-ca needs both; name the missing file")
+    _check_exposure(config)
+
+
+def _check_exposure(config: ServeConfig) -> None:
+    if _is_loopback(config.host) or config.insecure:
+        return
+    missing = [] if config.tls_cert else ["TLS (--tls-cert and --tls-key)"]
+    missing += [] if read_access(config).token else [f"token (--token-file or {TOKEN_VARIABLE})"]
+    if missing:
         message = (
-            f"--host {config.host} can be reached from other machines, and the sidecar has neither TLS nor a token yet; "
-            "bind 127.0.0.1 and put a proxy with both before it"
+            f"--host {config.host} can be reached from other machines and there is no {' and no '.join(missing)}; "
+            "add what is missing, bind 127.0.0.1, or say --insecure"
         )
         raise StartError(message)
 
@@ -70,6 +84,16 @@ def _is_loopback(host: str) -> bool:
 def command_settings(config: ServeConfig) -> Serving:
     """Return what the command line says for all models."""
     return Serving(**{name: getattr(config, name) for name in Serving.__struct_fields__})
+
+
+def open_tls(config: ServeConfig) -> Tls | None:
+    """Return the certificates of both ports; `StartError` for files that cannot be used."""
+    if config.tls_cert is None or config.tls_key is None:
+        return None
+    try:
+        return Tls(TlsFiles(config.tls_cert, config.tls_key, config.tls_client_ca))
+    except TlsError as error:
+        raise StartError(f"--tls-cert: {error}") from error
 
 
 def version_policy(config: ServeConfig) -> VersionPolicy:

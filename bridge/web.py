@@ -33,6 +33,7 @@ from starlette.middleware.cors import CORSMiddleware
 from bridge.calls import REQUEST_ID_KEY, TRACE_KEY, Calls, Metadata, Running, current_call
 from bridge.errors import InvalidArgument, ResourceExhausted, to_status
 from bridge.metrics import Metrics
+from bridge.tls import Tls
 from bridge.web_front import WebFront
 
 MAX_JSON_BYTES = 256 << 10
@@ -140,6 +141,7 @@ def web_server(
     calls: Calls,
     metrics: Metrics,
     *,
+    tls: Tls | None,
     allowed_hosts: Sequence[str],
     read_max_bytes: int,
     cors_origins: Sequence[str],
@@ -165,6 +167,7 @@ def web_server(
             server_header=False,
             limit_concurrency=concurrency * CONNECTIONS_PER_CALL,
             timeout_graceful_shutdown=math.ceil(drain_seconds),
+            ssl_context_factory=(lambda config, default: tls.web_context()) if tls else None,
         )
     )
 

@@ -157,7 +157,7 @@ def test_the_ready_line_names_both_ports_the_models_and_the_process(tmp_path):
 
     ready = asyncio.run(line())
     assert (ready["models"], ready["refused"]) == (["guard:1"], ["broken:1"])
-    assert set(ready) == {"address", "web", "models", "refused", "pid"}
+    assert set(ready) == {"address", "tls", "web", "models", "refused", "pid"}
 
 
 def test_a_named_port_takes_the_next_one_for_the_web(tiny_folder):
@@ -200,7 +200,15 @@ def test_a_refusal_to_start_is_one_line_without_a_traceback(tmp_path):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", ""])
 def test_an_address_that_others_can_reach_is_refused(tmp_path, explained, host):
-    explained("--models", tmp_path, "--port", 0, "--host", host, texts=["neither TLS nor a token"])
+    explained(
+        "--models",
+        tmp_path,
+        "--port",
+        0,
+        "--host",
+        host,
+        texts=["no TLS (--tls-cert and --tls-key) and no token (--token-file"],
+    )
 
 
 @pytest.mark.parametrize("flag", ["--port", "--web-port"])
