@@ -29,8 +29,9 @@ class Limits:
     """Tiles of endless worlds that are kept, about 30 kB each; the least recently used one goes first."""
     max_concurrent_calls: int = 256
     """Calls that run at the same time; one more is answered with RESOURCE_EXHAUSTED."""
-    max_streams: int = 256
-    """Calls that run at the same time on one gRPC connection; more of them wait."""
+    max_streams: int = 1_024
+    """Calls at the same time on one gRPC connection; more are held back by the client, or refused as UNAVAILABLE. Keep it above
+    --limits.max-concurrent-calls, whose RESOURCE_EXHAUSTED says more."""
     max_header_bytes: int = 16_384
     """Bytes of the headers of one request."""
     ping_seconds: float = 10.0
