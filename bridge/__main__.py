@@ -44,15 +44,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _serve(config: ServeConfig) -> int:
     from bridge import logs
+    from bridge.providers import ProviderError
     from bridge.server import serve
-    from bridge.session import SessionError
     from bridge.start_checks import StartError
     from bridge.tracing import TracingError
 
     logs.set_up(config.log_format, config.log_level)
     try:
         asyncio.run(serve(config))
-    except (StartError, SessionError, TracingError) as error:
+    except (StartError, ProviderError, TracingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

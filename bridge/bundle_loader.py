@@ -16,6 +16,7 @@ from bridge.batcher import Batcher, BatchLimits
 from bridge.model_card import CARD_FILE, CardError, GraphCard, ModelCard, Serving, read_card
 from bridge.models_folder import display
 from bridge.onnx_file import OnnxFileError
+from bridge.providers import ProviderEntry
 from bridge.registry import Family, ServedModel, UnservedModel
 from bridge.serving_settings import resolve
 from bridge.session import Session, SessionError
@@ -31,7 +32,7 @@ class LoadOptions:
     `rows_of` gives, for a model and a graph, what is called with the rows of each run.
     """
 
-    providers: Sequence[str]
+    providers: Sequence[ProviderEntry]
     strict: bool
     executor: Executor
     command: Serving = field(default_factory=Serving)

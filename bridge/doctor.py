@@ -19,8 +19,8 @@ from bridge.config import DoctorConfig
 from bridge.model_card import CARD_FILE, CardError, read_card
 from bridge.models_folder import scan
 from bridge.onnx_file import OnnxFileError, checked_source
+from bridge.providers import CUDA, cuda_driver
 from bridge.services import family_modules
-from bridge.session import CUDA, cuda_driver
 
 LEAST_PYTHON = (3, 11)
 Level = Literal["ok", "note", "bad"]

@@ -26,13 +26,13 @@ from bridge.config import ServeConfig
 from bridge.game_sessions import GameSessions
 from bridge.metrics import Metrics
 from bridge.ports import bind_tcp, bind_unix, bracket, channel_options, listen
+from bridge.providers import choose_providers
 from bridge.registry import Registry, ServedModel, UnservedModel
 from bridge.reloader import Reloader
 from bridge.rpc import generic_handler
 from bridge.services import admin, family_modules
 from bridge.services import model as model_service
 from bridge.serving_settings import parse_overrides
-from bridge.session import choose_providers
 from bridge.standard_services import health_handler, reflection_handlers
 from bridge.start_checks import check, command_settings, open_tls, read_access, version_policy
 from bridge.tracing import open_tracing
@@ -158,8 +158,8 @@ class Sidecar:
 
     def _make_load_options(self) -> LoadOptions:
         return LoadOptions(
-            providers=choose_providers(self.config.providers),
-            strict=self.config.providers == "strict",
+            providers=choose_providers(self.config.providers, self.config.device_id, self.config.gpu_memory_mib),
+            strict="strict" in self.config.providers,
             executor=self._executor,
             command=command_settings(self.config),
             overrides=parse_overrides(self.config.model_settings),

@@ -61,6 +61,8 @@ def _check_numbers(config: ServeConfig) -> None:
         ("--max-wait-ms", config.max_wait_ms, 0, MAX_WAIT_MS),
         ("--queue-capacity", config.queue_capacity, 1, MAX_COUNT),
         ("--instances", config.instances, 1, MAX_INSTANCES),
+        ("--device-id", config.device_id, 0, 255),
+        ("--gpu-memory-mib", config.gpu_memory_mib, 0, MAX_COUNT),
         ("--latest", config.latest, 0, math.inf),
         ("--watch-seconds", config.watch_seconds, 0, 3600),
         ("--drain-seconds", config.drain_seconds, 0, math.inf),
