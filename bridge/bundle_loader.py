@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from bridge.bare_onnx import FILE as BARE_FILE
+from bridge.bare_onnx import bare_card
 from bridge.batcher import Batcher, BatchLimits
 from bridge.model_card import CARD_FILE, CardError, GraphCard, ModelCard, Serving, read_card
 from bridge.models_folder import display
@@ -22,7 +24,22 @@ from bridge.serving_settings import resolve
 from bridge.session import Session, SessionError
 
 WARM_UP_ROWS = 64
+BARE_MAX_BATCH = 64
 log = logging.getLogger("metabridge")
+
+
+@dataclass(frozen=True)
+class _BareOnnx:
+    """What takes a family's place for a graph that has none."""
+
+    Spec: type[Any] = object
+    MAX_BATCH: int = BARE_MAX_BATCH
+    THREADS: int = 0
+    GRAPHS: tuple[str, ...] = ()
+    OPTIONAL_GRAPHS: tuple[str, ...] = ()
+
+
+_BARE: Any = _BareOnnx()
 
 
 @dataclass(frozen=True)
@@ -37,6 +54,7 @@ class LoadOptions:
     executor: Executor
     command: Serving = field(default_factory=Serving)
     overrides: Mapping[str, Serving] = field(default_factory=dict)
+    allow_bare_onnx: bool = False
     rows_of: Callable[[str, str], Callable[[float], None]] = lambda model, graph: lambda rows: None
 
 
@@ -67,6 +85,8 @@ def refusal(folder: Path, reason: str, **state: Any) -> UnservedModel:
 
 def _open(folder: Path, families: Mapping[str, Family], options: LoadOptions) -> ServedModel:
     path = folder / CARD_FILE
+    if options.allow_bare_onnx and not path.exists() and (folder / BARE_FILE).exists():
+        return _serve(folder, bare_card(folder), "", None, _BARE, options)
     if not path.is_file():
         raise CardError(f"{path}: no such file; a bundle holds a card, export it again")
     card = read_card(path)
@@ -80,6 +100,11 @@ def _open(folder: Path, families: Mapping[str, Family], options: LoadOptions) ->
         expected = [*family.GRAPHS, *(f"{name} (optional)" for name in family.OPTIONAL_GRAPHS)]
         raise CardError(f"{path}: graphs are {list(graphs)}, family {card.family} has {expected}")
     spec = _parse_spec(card, family, path)
+    return _serve(folder, card, path.read_text("utf-8"), spec, family, options)
+
+
+def _serve(folder: Path, card: ModelCard, card_json: str, spec: Any, family: Family, options: LoadOptions) -> ServedModel:
+    """Open the sessions of a checked card's graphs."""
     settings = resolve(options.overrides.get(card.name), options.command, card.serving, family)
     sessions = {graph.name: _session(folder, graph, settings, options) for graph in card.graphs}
     limits = BatchLimits(settings.max_batch, settings.max_wait_s, settings.queue_capacity, settings.instances)
@@ -87,8 +112,7 @@ def _open(folder: Path, families: Mapping[str, Family], options: LoadOptions) ->
         name: Batcher(session, limits, options.executor, options.rows_of(card.name, name)) for name, session in sessions.items()
     }
     provider = "+".join(sorted({session.provider for session in sessions.values()}))
-    card_json = path.read_text("utf-8")
-    digest = hashlib.sha256(card_json.encode()).hexdigest()
+    digest = hashlib.sha256(card_json.encode() or card.graphs[0].sha256.encode()).hexdigest()
     return ServedModel(card, card_json, digest, spec, provider, batchers)
 
 

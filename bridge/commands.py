@@ -15,7 +15,7 @@ from bridge.access import ADMIN_SERVICE, ADMIN_TOKEN_VARIABLE, TOKEN_VARIABLE, T
 from bridge.client import Client, ClientError, client_error
 from bridge.client_channel import ClientTls
 from bridge.config import CallConfig, ModelsConfig
-from bridge.services import admin, family_modules
+from bridge.services import admin, family_modules, kserve
 from bridge.services import model as model_service
 from bridge.v1 import model_service_pb2
 
@@ -76,7 +76,12 @@ def _answers(client: Client, method: MethodDescriptor, request: Any, timeout: fl
 
 
 def _methods() -> dict[str, MethodDescriptor]:
-    descriptors = [admin.DESCRIPTOR, model_service.DESCRIPTOR, *(module.DESCRIPTOR for module in family_modules().values())]
+    descriptors = [
+        admin.DESCRIPTOR,
+        kserve.DESCRIPTOR,
+        model_service.DESCRIPTOR,
+        *(module.DESCRIPTOR for module in family_modules().values()),
+    ]
     return {f"{service.name}/{method.name}": method for service in descriptors for method in service.methods}
 
 

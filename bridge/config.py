@@ -73,12 +73,14 @@ class ServeConfig:
     allowed_hosts: tuple[str, ...] = ()
     """Names, beside localhost and addresses, by which the web port may be called; any other Host header is refused."""
     providers: tuple[Literal["auto", "strict", "tensorrt", "cuda", "directml", "coreml", "cpu"], ...] = ("auto",)
-    """ONNX Runtime's execution providers in order of preference, the CPU always last. auto: CUDA; strict: fail where the first of
-    them, or CUDA, cannot be had, instead of falling back."""
+    """ONNX Runtime's execution providers in order of preference, the CPU always last. auto: CUDA; strict: fail where the first
+    of them, or CUDA, cannot be had, instead of falling back."""
     device_id: int = 0
     """The GPU to use, by its number."""
     gpu_memory_mib: int = 0
     """MiB of GPU memory that each graph's session may take; 0 leaves it to ONNX Runtime."""
+    allow_bare_onnx: bool = False
+    """Serve <name>/<version>/model.onnx without a card too, over the Open Inference Protocol alone."""
     threads: int | None = None
     """ONNX Runtime's threads in one run, 0 for all cores; by default the card's, else the family's (policies 1, others 0)."""
     max_batch: int | None = None

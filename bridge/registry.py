@@ -120,31 +120,36 @@ class Registry:
         Raises `InvalidArgument` for no name or another family's model, `NotFound` for an unknown name or version,
         `FailedPrecondition` for a bundle that does not serve and `Unavailable` while it, or the sidecar, still loads.
         """
-        if not self.ready:
-            raise Unavailable("the sidecar still loads its models; try again", retry_s=RETRY_SECONDS)
-        if not selector.name:
-            raise InvalidArgument('is empty, expected the name of a model, see "ListModels"', field=f"{path}.name")
-        model = self._select(selector.name, selector.version, path)
+        model = self.find_any(selector.name, selector.version, f"{path}.name", f"{path}.version", path)
         if model.card.family != family:
             message = f'"{selector.name}" is of family {model.card.family}, expected {family}'
             raise InvalidArgument(message, field=f"{path}.name")
-        call = current_call()
-        if call is not None:
-            call.uses(selector.name)
         return model
 
-    def _select(self, name: str, version: int, path: str) -> ServedModel:
+    def find_any(self, name: str, version: int, name_field: str, version_field: str, field: str = "") -> ServedModel:
+        """Return a model of whatever family, with the errors of `find`; `field` is the one that holds both others, if any."""
+        if not self.ready:
+            raise Unavailable("the sidecar still loads its models; try again", retry_s=RETRY_SECONDS)
+        if not name:
+            raise InvalidArgument('is empty, expected the name of a model, see "ListModels"', field=name_field)
+        model = self._select(name, version, name_field, version_field, field or name_field)
+        call = current_call()
+        if call is not None:
+            call.uses(name)
+        return model
+
+    def _select(self, name: str, version: int, name_field: str, version_field: str, field: str) -> ServedModel:
         versions = sorted(v for n, v in self.served if n == name)
         if version in versions or (not version and versions):
             return self.served[(name, version or versions[-1])]
         others = {v: entry for (n, v), entry in self.unserved.items() if n == name}
         entry = others.get(version or max(others, default=0))
         if entry is not None and (version or not versions):
-            raise _unserved_error(entry, path)
+            raise _unserved_error(entry, field)
         if not versions and not others:
             names = sorted({n for n, _ in self.served})
-            raise NotFound(f'there is no model "{name}", there are {names}', field=f"{path}.name")
-        raise NotFound(f'"{name}" has versions {versions}, not {version}', field=f"{path}.version")
+            raise NotFound(f'there is no model "{name}", there are {names}', field=name_field)
+        raise NotFound(f'"{name}" has versions {versions}, not {version}', field=version_field)
 
 
 def _unserved_error(entry: UnservedModel, path: str) -> Exception:

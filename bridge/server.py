@@ -30,7 +30,7 @@ from bridge.providers import choose_providers
 from bridge.registry import Registry, ServedModel, UnservedModel
 from bridge.reloader import Reloader
 from bridge.rpc import generic_handler
-from bridge.services import admin, family_modules
+from bridge.services import admin, family_modules, kserve
 from bridge.services import model as model_service
 from bridge.serving_settings import parse_overrides
 from bridge.standard_services import health_handler, reflection_handlers
@@ -113,7 +113,7 @@ class Sidecar:
         limits = self.config.limits
         sessions = GameSessions(limits.max_sessions, limits.session_seconds)
         self.metrics.watch(self.registry, self.reloader, sessions)
-        modules = [model_service, *family_modules().values()]
+        modules = [model_service, kserve, *family_modules().values()]
         services = [(module.DESCRIPTOR, module.Service(self.registry, limits, sessions)) for module in modules]
         if self.access.admin_token:
             services.append((admin.DESCRIPTOR, admin.Service(self.reloader)))
@@ -163,6 +163,7 @@ class Sidecar:
             executor=self._executor,
             command=command_settings(self.config),
             overrides=parse_overrides(self.config.model_settings),
+            allow_bare_onnx=self.config.allow_bare_onnx,
             rows_of=self.metrics.rows_of,
         )
 
