@@ -9,6 +9,7 @@ import tiny_models
 from conftest import run_sidecar
 from reload_load import clients, reload, resident_mib
 
+from bench.results import RESULTS, origin, write_part
 from bridge.client import Client
 from bridge.v1.model_service_pb2 import MODEL_STATE_SERVING
 
@@ -16,6 +17,24 @@ RELOADS = int(os.environ.get("METABRIDGE_SOAK_RELOADS", "12"))
 SETTLED = 20
 """Reloads after which memory is expected to stay: allocators and caches have what they need by then."""
 GROWTH_MIB = 4.0
+
+
+def report(answers, versions, memory):
+    """Return what `make soak` found, for the record."""
+    return f"""## Reloads under load
+
+{origin("pytest tests/bridge/test_reload_load.py")}; a sidecar with a tiny policy and a tiny avatar generator, three clients that call without a pause
+over gRPC, gRPC-Web and Connect, `--latest 1 --watch-seconds 0.1`; every fifth version is damaged.
+
+| figure | value |
+| --- | ---: |
+| reloads | {RELOADS} |
+| answers, each held against the weights of the version that it names | {answers:,} |
+| versions that answered | {versions} |
+| failed calls, wrong answers | 0 |
+| resident memory after {SETTLED} reloads | {memory[SETTLED]:.1f} MiB |
+| resident memory after {RELOADS} reloads | {memory[RELOADS]:.1f} MiB |
+"""
 
 
 @pytest.mark.timeout(1800)
@@ -33,6 +52,6 @@ def test_reloads_under_load_fail_no_request_and_give_no_wrong_answer(tmp_path):
     assert load.versions <= {1, *good}
     assert len(load.versions) > RELOADS / 2, "the clients saw too few of the versions to have been in the way"
     assert serving == {"guard": good[-1], "face": 1}
-    print(f"{RELOADS} reloads, {load.answers} answers, {len(load.versions)} versions seen; MiB after reload: {memory}")
     if RELOADS > SETTLED:
+        write_part(RESULTS, "soak.reloads", report(load.answers, len(load.versions), memory))
         assert memory[RELOADS] - memory[SETTLED] < GROWTH_MIB, memory
