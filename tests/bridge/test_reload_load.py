@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 import tiny_models
@@ -21,10 +22,12 @@ GROWTH_MIB = 4.0
 
 def report(answers, versions, memory):
     """Return what `make soak` found, for the record."""
+    where = re.sub("`[^`]*`", "`make soak`", origin(""), count=1)
     return f"""## Reloads under load
 
-{origin("pytest tests/bridge/test_reload_load.py")}; a sidecar with a tiny policy and a tiny avatar generator, three clients that call without a pause
-over gRPC, gRPC-Web and Connect, `--latest 1 --watch-seconds 0.1`; every fifth version is damaged.
+{where}; a sidecar with a tiny policy and a tiny avatar generator,
+three clients that call without a pause over gRPC, gRPC-Web and Connect, `--latest 1 --watch-seconds 0.1`; every fifth version
+is damaged.
 
 | figure | value |
 | --- | ---: |
