@@ -101,6 +101,8 @@ class ServeConfig:
     watch_seconds: float = 1.0
     """Seconds between two looks at the models folder; bundles that changed and then kept still are loaded. 0 looks at the start
     alone."""
+    load_seconds: float = 600.0
+    """Seconds after which a bundle that does not finish loading is refused."""
     token_file: Path | None = None
     """File with the bearer token that calls must carry; without one, that of METABRIDGE_TOKEN, else none."""
     admin_token_file: Path | None = None

@@ -1,13 +1,15 @@
 """Hot reload: what changes in the models folder is loaded beside what serves, and swapped in when it is warm.
 
 A bundle that is refused leaves in service what was. `watch` looks at the folder's files again and again: unlike the system's
-notifications, that works on network and container file systems too, and costs less than a thousandth of a core.
+notifications, that works on network and container file systems too, and costs about a thousandth of a core.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,7 +36,9 @@ class _Counts:
 
 @dataclass
 class Reloader:
-    """Keeps a registry in step with a models folder; `load` opens one bundle, in a worker thread.
+    """Keeps a registry in step with a models folder; `load` opens one bundle, in a thread of its own.
+
+    A bundle that takes longer than `load_seconds` is refused and its thread left behind: nothing can end it.
 
     Its methods run on the event loop, one after the other.
     """
@@ -43,6 +47,7 @@ class Reloader:
     models: Path
     load: Load
     policy: VersionPolicy = field(default_factory=VersionPolicy)
+    load_seconds: float = 600.0
 
     def __post_init__(self) -> None:
         self.counts = _Counts()
@@ -162,7 +167,7 @@ class Reloader:
             return now
         if key not in self.registry.served:
             self.registry.loading(key)
-        entry = await asyncio.to_thread(self.load, found.folder)
+        entry = await self._load(found.folder)
         if isinstance(entry, ServedModel):
             self.counts.loaded += 1
             log.info("serving %s version %s on %s", *key, entry.provider)
@@ -173,6 +178,32 @@ class Reloader:
             return replace(entry, reason=f"its files were changed, and what was loaded before serves on: {entry.reason}")
         log.error("refused %s version %s: %s", *key, entry.reason)
         return entry
+
+    async def _load(self, folder: Path) -> ServedModel | UnservedModel:
+        loop = asyncio.get_running_loop()
+        loaded: asyncio.Future[ServedModel | UnservedModel] = loop.create_future()
+
+        def settle(entry: ServedModel | UnservedModel | None, error: BaseException | None) -> None:
+            if error is not None and not loaded.done():
+                loaded.set_exception(error)
+            elif entry is not None and not loaded.done():
+                loaded.set_result(entry)
+
+        def work() -> None:
+            entry, error = None, None
+            try:
+                entry = self.load(folder)
+            except BaseException as caught:
+                error = caught
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(settle, entry, error)
+
+        threading.Thread(target=work, name=f"load {folder.parent.name}/{folder.name}", daemon=True).start()
+        try:
+            return await asyncio.wait_for(loaded, self.load_seconds)
+        except TimeoutError:
+            reason = f"it did not load in {self.load_seconds:g} s; export it again, or raise --load-seconds"
+            return await asyncio.to_thread(refusal, folder, reason)
 
     def _report_gone(self, name: str, served: Mapping[int, ServedModel], unserved: Mapping[int, UnservedModel]) -> None:
         for other, version in self.registry.served:

@@ -57,7 +57,7 @@ class Sidecar:
         self.access = read_access(config)
         self._tls = open_tls(config)
         self._executor = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="run")
-        self.reloader = Reloader(self.registry, config.models, self._load, version_policy(config))
+        self.reloader = Reloader(self.registry, config.models, self._load, version_policy(config), config.load_seconds)
         self._load_options: LoadOptions | None = None
         self.metrics = Metrics()
         self._tracing = open_tracing(__version__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import shutil
+import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -314,6 +315,29 @@ def test_an_admin_call_that_cannot_be_done_says_why_and_changes_nothing(tmp_path
         with pytest.raises(kind, match=text):
             await getattr(folder.reloader, call)(asked)
         assert (folder.states(), folder.find()) == before
+
+    run(test)
+
+
+def test_a_bundle_that_hangs_at_load_is_refused_and_holds_nobody_up(tmp_path):
+    folder, gate = Folder(tmp_path), threading.Event()
+    folder.reloader.load_seconds = 0.3
+    for name in ("archer", "guard", "hangs"):
+        tiny_models.write_npc(tmp_path, name)
+
+    def hang(bundle):
+        if bundle.parent.name == "hangs":
+            assert gate.wait(60)
+
+    async def test():
+        folder.before_load = hang
+        await folder.reloader.start()
+        assert folder.states() == {("archer", 1): SERVING, ("guard", 1): SERVING, ("hangs", 1): FAILED}
+        assert "did not load in 0.3 s" in folder.registry.refused["hangs", 1].reason
+        gate.set()
+        folder.reloader.load_seconds = 60.0
+        await folder.reloader.reload()
+        assert folder.states()["hangs", 1] == SERVING
 
     run(test)
 
