@@ -126,6 +126,24 @@ def token_file(folder: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def guarded(models: Path):
+    """A sidecar that wants a token."""
+    path = models / ".token"
+    path.write_text("compliance-token-01")
+    with sidecar_in_thread(models, token_file=path) as sidecar:
+        yield sidecar
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_call_without_the_token_runs_nothing(guarded, family, case, protocol) -> None:
+    with to(guarded, protocol) as wire:
+        answer = case.call(wire, case.request(2, 5))
+        assert (answer.code, answer.reasons) == ("UNAUTHENTICATED", ["UNAUTHENTICATED"])
+        assert "authorization: Bearer" in answer.text
+    assert not any(b.batch_sizes for b in guarded.registry.served[family, 2].batchers.values())
+
+
 class Held:
     """A session whose runs wait for a gate."""
 
