@@ -34,6 +34,8 @@ class Limits:
     --limits.max-concurrent-calls, whose RESOURCE_EXHAUSTED says more."""
     max_header_bytes: int = 16_384
     """Bytes of the headers of one request."""
+    head_seconds: float = 30.0
+    """Seconds in which a connection of the web port must have sent a whole head of a request; a slower one is closed."""
     ping_seconds: float = 10.0
     """Least seconds between two pings of a gRPC client without data; one that goes on pinging is sent away."""
     idle_seconds: float = 3_600.0
@@ -167,6 +169,12 @@ class TopConfig:
     """Seconds between two looks."""
     once: bool = False
     """Print one page, of everything since the sidecar's start, and end."""
+    tls_ca: Path | None = None
+    """PEM file with the authority of the sidecar's certificate, for an https address; without one, the system's authorities."""
+    tls_cert: Path | None = None
+    """PEM file with this client's certificate, where the sidecar wants one; --tls-key is its key."""
+    tls_key: Path | None = None
+    """PEM file with the key of --tls-cert."""
     token_file: Path | None = None
     """File with the bearer token to send; without one, that of METABRIDGE_TOKEN, else none."""
     timeout: float = 10.0

@@ -50,6 +50,6 @@ def set_up(log_format: Format, level: Level) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter(TEXT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # at WARNING it has a line for every request that is none
     for noisy in ("asyncio", "grpc", "hpack"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -149,9 +149,8 @@ class Sidecar:
             self.metrics,
             tls=self._tls,
             allowed_hosts=self.config.allowed_hosts,
-            read_max_bytes=self.config.limits.max_message_bytes,
+            limits=self.config.limits,
             cors_origins=self.config.cors_origins,
-            concurrency=self.config.limits.max_concurrent_calls,
             drain_seconds=self.config.drain_seconds,
         )
         self._web_task = await self._web.start(listener)

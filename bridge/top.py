@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 import time
 import urllib.error
@@ -41,9 +42,12 @@ def top(config: TopConfig) -> int:
     """Show the sidecar's calls and models again and again; once only with `--once`."""
     try:
         token = read_token(config.token_file, TOKEN_VARIABLE)
+        context = ssl.create_default_context(cafile=config.tls_ca)
+        if config.tls_cert:
+            context.load_cert_chain(config.tls_cert, config.tls_key)
         before = None
         while True:
-            now = fetch(config.web, token, config.timeout)
+            now = fetch(config.web, token, config.timeout, context)
             print(("" if config.once else CLEAR) + "\n".join(page(now, before)), flush=True)
             if config.once:
                 return 0
@@ -56,11 +60,11 @@ def top(config: TopConfig) -> int:
         return 1
 
 
-def fetch(web: str, token: str, timeout_s: float) -> Snapshot:
+def fetch(web: str, token: str, timeout_s: float, context: ssl.SSLContext | None = None) -> Snapshot:
     """Read the metrics of a sidecar's web port."""
     headers = {"authorization": f"Bearer {token}"} if token else {}
     request = urllib.request.Request(f"{web.rstrip('/')}/metrics", headers=headers)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     with opener.open(request, timeout=timeout_s) as answer:
         return parse(answer.read().decode("utf-8"), time.monotonic())
 

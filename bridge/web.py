@@ -31,10 +31,12 @@ from protobuf.wkt import Any as ConnectAny
 from starlette.middleware.cors import CORSMiddleware
 
 from bridge.calls import REQUEST_ID_KEY, TRACE_KEY, Calls, Metadata, Running, current_call
+from bridge.config import Limits
 from bridge.errors import InvalidArgument, ResourceExhausted, to_status
 from bridge.metrics import Metrics
 from bridge.tls import Tls
 from bridge.web_front import WebFront
+from bridge.web_protocol import bounded
 
 MAX_JSON_BYTES = 256 << 10
 RETRY_SECONDS = 0.05
@@ -143,13 +145,12 @@ def web_server(
     *,
     tls: Tls | None,
     allowed_hosts: Sequence[str],
-    read_max_bytes: int,
+    limits: Limits,
     cors_origins: Sequence[str],
-    concurrency: int,
     drain_seconds: float,
 ) -> WebServer:
     """Return a server, not yet started, for gRPC-Web and Connect; CORS is off without origins."""
-    application: Any = Application(services, read_max_bytes, Slots(concurrency), calls)
+    application: Any = Application(services, limits.max_message_bytes, Slots(limits.max_concurrent_calls), calls)
     if cors_origins:
         application = CORSMiddleware(
             application,
@@ -161,11 +162,12 @@ def web_server(
     return WebServer(
         uvicorn.Config(
             WebFront(application, metrics, calls.access, allowed_hosts),
+            http=bounded(limits.max_header_bytes, limits.head_seconds),
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=concurrency * CONNECTIONS_PER_CALL,
+            limit_concurrency=limits.max_concurrent_calls * CONNECTIONS_PER_CALL,
             timeout_graceful_shutdown=math.ceil(drain_seconds),
             ssl_context_factory=(lambda config, default: tls.web_context()) if tls else None,
         )

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+import httpx
 import pytest
 import tiny_models
 from conftest import sidecar_in_thread
@@ -108,3 +109,54 @@ def test_an_idle_connection_is_closed_and_its_client_comes_back_by_itself(tmp_pa
             assert client.models() == []
             time.sleep(2.0)
             assert client.models() == []
+
+
+def half(sidecar, data):
+    """Send the beginning of a request to the web port; return all that comes back until it closes."""
+    with socket.create_connection(("127.0.0.1", sidecar.web_port), 30) as plain:
+        with contextlib.suppress(OSError):
+            plain.sendall(data)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while part := plain.recv(65_536):
+                answer += part
+    return answer
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory):
+    """A sidecar that waits a second for a head of 4 KiB."""
+    limits = Limits(max_header_bytes=4096, head_seconds=1.0)
+    with sidecar_in_thread(tmp_path_factory.mktemp("none"), limits=limits) as sidecar:
+        yield sidecar
+
+
+@pytest.mark.parametrize("data", [b"", b"POST / HTTP/1.1\r\nhost: localhost\r\nx-slow: "])
+def test_a_head_that_does_not_end_in_time_closes_its_connection(impatient, data):
+    assert half(impatient, data) == b""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"POST / HTTP/1.1\r\nhost: localhost\r\nx-long: " + b"a" * 8000,
+        b"POST / HTTP/1.1\r\nhost: localhost\r\nx-long: " + b"a" * 8000 + b"\r\n\r\n",
+        b"GET /" + b"a" * 8000,
+        b"POST / HTTP/1.1\r\n" + b"x: 1\r\n" * 1000,
+    ],
+)
+def test_a_head_beyond_the_limit_is_refused_with_431(impatient, data):
+    answer = half(impatient, data)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_a_slow_head_and_a_kept_connection_disturb_nobody(impatient):
+    with httpx.Client(base_url=f"http://127.0.0.1:{impatient.web_port}", trust_env=False, timeout=30) as http:
+        for pause in (0.0, 0.5, 1.5):
+            time.sleep(pause)
+            answer = http.post("/bridge.v1.ModelService/ListModels", content=b" " * 9000 + b"{}", headers=JSON)
+            assert answer.status_code == 200
+
+
+JSON = {"content-type": "application/json"}

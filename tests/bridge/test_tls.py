@@ -181,6 +181,10 @@ def test_the_commands_speak_tls(tmp_path, files, capsys):
         assert capsys.readouterr().out.startswith("guard\t1\tnpc\tserving")
         assert main(["call", "ModelService/ListModels", *address, *pair]) == 0
         assert main(["models", *address, "--tls-cert", str(tmp_path / "nothing")]) == 2
+        web = ["top", "--once", "--web", f"https://localhost:{sidecar.web_port}", "--tls-ca", str(files.ca)]
+        assert main([*web, *pair]) == 0
+        assert "1 serving" in capsys.readouterr().out
+        assert main(web) == 1
 
 
 @pytest.mark.parametrize("mode", ["600", "660"])
