@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.batcher import Batcher, BatchLimits
-from bridge.calls import Calls
+from bridge.calls import Calls, Metadata
 from bridge.errors import DeadlineExceeded, ResourceExhausted
 from bridge.model_card import read_card
 from bridge.session import Session
@@ -254,7 +254,7 @@ def test_so_many_instances_run_at_the_same_time_and_no_more():
 
 def begin(seconds_left):
     """Make this task a call with a deadline."""
-    return Calls().begin(METHOD, "", seconds_left)
+    return Calls().begin(METHOD, "grpc", Metadata(seconds_left=seconds_left)).__enter__()
 
 
 def test_a_request_whose_deadline_is_past_is_never_run_even_if_nobody_cancels_it():
