@@ -80,7 +80,7 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
 
 
-class Serving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Serving(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How the sidecar is to batch and run the model, where its author knows better than the family; `None` leaves it there.
 
     `max_batch`: rows in one run. `max_wait_ms`: milliseconds that the first request of a batch waits for others.
