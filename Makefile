@@ -6,13 +6,16 @@ BIN := $(VENV)/bin
 ENGINE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint models bench serve proto setup system clean
+.PHONY: demo test soak lint models bench serve proto setup system clean
 
 demo: setup  ## The whole path once: train, export, serve, play in a Unity player; pictures and report in out/demo/.
 	$(BIN)/python -m demo $(if $(filter 0,$(ENGINE)),--no-engine)
 
 test: setup $(VENV)/proto.done  ## Every test, those inside the Unity player too.
 	$(BIN)/python -m pytest $(PYTEST)
+
+soak: setup  ## What takes too long for every test run: a hundred reloads under load.
+	METABRIDGE_SOAK_RELOADS=100 $(BIN)/python -m pytest -s tests/bridge/test_reload_load.py
 
 lint: setup  ## ruff, mypy, buf.
 	$(BIN)/ruff check .

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from contextvars import Context
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from bridge.errors import ResourceExhausted
+from bridge.calls import Call, current_call
+from bridge.errors import DeadlineExceeded, ResourceExhausted
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -39,6 +42,8 @@ class BatchLimits:
     """Seconds that the first request of a batch waits for others; 0 takes only those that are already there."""
     capacity: int = 256
     """Requests that may wait; one more is answered with RESOURCE_EXHAUSTED at once."""
+    instances: int = 1
+    """Runs at the same time."""
 
 
 @dataclass(eq=False)  # compared by identity: arrays have no truth value
@@ -49,22 +54,27 @@ class _Request:
     answer: asyncio.Future[Arrays]
     arrived_s: float
     alone: bool
+    call: Call | None
 
 
 class Batcher:
-    """Queues requests for one session and runs those of equal shape together, one run at a time.
+    """Queues requests for one session and runs those of equal shape together, as many runs at a time as it has instances.
 
     An answer equals the unbatched one within the parity tolerance. A request whose caller is gone (cancelled, or past its
     deadline) leaves the queue and is not run. An exception of the session reaches every request of that run alone.
     """
 
-    def __init__(self, session: Runs, limits: BatchLimits, executor: Executor) -> None:
+    def __init__(
+        self, session: Runs, limits: BatchLimits, executor: Executor, on_run: Callable[[float], None] = lambda rows: None
+    ) -> None:
         self._session = session
         self._limits = limits
         self._executor = executor
+        self._on_run = on_run
         self._queue: deque[_Request] = deque()
         self._arrived = asyncio.Event()
-        self._worker: asyncio.Task[None] | None = None
+        self._workers: set[asyncio.Task[None]] = set()
+        self._gathering = asyncio.Lock()
         self.batch_sizes: deque[int] = deque(maxlen=1024)
 
     async def run(self, feeds: Mapping[str, Array], *, alone: bool = False, begun: bool = False) -> Arrays:
@@ -72,7 +82,7 @@ class Batcher:
 
         `alone` keeps the rows of other requests out of the run: equal feeds give equal bytes. Raises
         `ResourceExhausted` with a retry delay when the queue is full, unless the run goes on with work that has `begun`: what
-        was let in once is not thrown away half done.
+        was let in once is not thrown away half done. Raises `DeadlineExceeded` when the current call's deadline is past.
         """
         rows = len(next(iter(feeds.values())))
         limit = self._limits.max_batch
@@ -80,10 +90,25 @@ class Batcher:
             cuts = range(0, rows, limit)
             parts = [await self.run({n: a[i : i + limit] for n, a in feeds.items()}, alone=alone, begun=begun) for i in cuts]
             return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        if self._worker is None and not self._limits.max_wait_s and self._session.inline(rows):
-            self.batch_sizes.append(rows)
-            return self._session.run(feeds)
+        call = current_call()
+        _check_deadline(call)
+        if not self._workers and not self._limits.max_wait_s and self._session.inline(rows):
+            self._count(rows)
+            start = time.monotonic()
+            outputs = self._session.run(feeds)
+            if call is not None:
+                call.waited(0.0, time.monotonic() - start)
+            return outputs
         return await self._enqueue(feeds, rows, alone, begun)
+
+    @property
+    def depth(self) -> int:
+        """Return the number of requests that wait."""
+        return len(self._queue)
+
+    def _count(self, rows: int) -> None:
+        self.batch_sizes.append(rows)
+        self._on_run(rows)
 
     async def _enqueue(self, feeds: Mapping[str, Array], rows: int, alone: bool, begun: bool) -> Arrays:
         if len(self._queue) >= self._limits.capacity and not begun:
@@ -91,11 +116,12 @@ class Batcher:
             raise ResourceExhausted(message, retry_s=RETRY_SECONDS)
         key = tuple((name, array.dtype.str, array.shape[1:]) for name, array in sorted(feeds.items()))
         loop = asyncio.get_running_loop()
-        request = _Request(feeds, rows, key, loop.create_future(), loop.time(), alone)
+        request = _Request(feeds, rows, key, loop.create_future(), loop.time(), alone, current_call())
         self._queue.append(request)
         self._arrived.set()
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
+        if len(self._workers) < self._limits.instances:
+            worker = asyncio.create_task(self._work(), context=Context())
+            self._workers.add(worker)
         try:
             return await request.answer
         finally:
@@ -110,12 +136,13 @@ class Batcher:
         """Run batches until the queue is empty."""
         try:
             while self._queue:
-                await self._gather()
-                batch = self._take()
+                async with self._gathering:
+                    await self._gather()
+                    batch = self._take()
                 if batch:
                     await self._run(batch)
         finally:
-            self._worker = None
+            self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def _gather(self) -> None:
         """Wait until the first request's time is up, a batch is full, or the queue is."""
@@ -139,7 +166,11 @@ class Batcher:
             if batch and not self._fits(request, batch[0], rows):
                 break
             self._queue.popleft()
-            if not request.answer.done():
+            if request.answer.done():
+                continue
+            if request.call is not None and request.call.expired():
+                request.answer.set_exception(_too_late())
+            else:
                 batch.append(request)
                 rows += request.rows
         return batch
@@ -152,7 +183,8 @@ class Batcher:
 
     async def _run(self, batch: list[_Request]) -> None:
         rows = sum(request.rows for request in batch)
-        self.batch_sizes.append(rows)
+        self._count(rows)
+        start_s = asyncio.get_running_loop().time()
         try:
             feeds = batch[0].feeds if len(batch) == 1 else _concatenate(batch)
             if self._session.inline(rows):
@@ -165,12 +197,24 @@ class Batcher:
             if not isinstance(error, Exception):
                 raise
             return
+        run_s = asyncio.get_running_loop().time() - start_s
         start = 0
         for request in batch:
+            if request.call is not None:
+                request.call.waited(start_s - request.arrived_s, run_s)
             if not request.answer.done():
                 part = {name: array[start : start + request.rows] for name, array in outputs.items()}
                 request.answer.set_result(part)
             start += request.rows
+
+
+def _check_deadline(call: Call | None) -> None:
+    if call is not None and call.expired():
+        raise _too_late()
+
+
+def _too_late() -> DeadlineExceeded:
+    return DeadlineExceeded("the deadline was past before the model could run; give the call more time, or send fewer at once")
 
 
 def _concatenate(batch: list[_Request]) -> Arrays:

@@ -20,8 +20,18 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bridge import tensors
+from bridge.client_channel import ClientTls, open_channel
 from bridge.rpc import DETAILS_KEY
-from bridge.v1 import asset_pb2, avatar_service_pb2, model_service_pb2, npc_service_pb2, scene_service_pb2, tensor_pb2
+from bridge.v1 import (
+    admin_service_pb2,
+    asset_pb2,
+    avatar_service_pb2,
+    model_service_pb2,
+    npc_service_pb2,
+    scene_service_pb2,
+    tensor_pb2,
+)
+from bridge.v1.admin_service_pb2_grpc import AdminServiceStub
 from bridge.v1.avatar_service_pb2_grpc import AvatarServiceStub
 from bridge.v1.model_service_pb2_grpc import ModelServiceStub
 from bridge.v1.npc_service_pb2_grpc import NpcServiceStub
@@ -72,11 +82,16 @@ class GroupAnswer:
 
 
 class Client:
-    """A connection to a sidecar; `with Client("127.0.0.1:50051") as client` closes it at the end."""
+    """A connection to a sidecar; `with Client("127.0.0.1:50051") as client` closes it at the end.
 
-    def __init__(self, address: str, *, timeout: float = 30.0) -> None:
-        self.channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
+    An address is `host:port` or `unix:path`. `token` is sent with every call, for a sidecar that wants one; `tls` names the
+    files for one that speaks TLS.
+    """
+
+    def __init__(self, address: str, *, timeout: float = 30.0, token: str = "", tls: ClientTls | None = None) -> None:
+        self.channel = open_channel(address, token, tls)
         self._timeout = timeout
+        self._admin = AdminServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self._models = ModelServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self._avatars = AvatarServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self._scenes = SceneServiceStub(self.channel)  # type: ignore[no-untyped-call]
@@ -118,6 +133,25 @@ class Client:
             self._models.GetModel, model_service_pb2.GetModelRequest(model=selector)
         )
         return response
+
+    def load_model(self, name: str, version: int = 0) -> model_service_pb2.Model:
+        """Load a bundle afresh and swap it in; version 0 is the latest in the models folder. Needs the admin token."""
+        selector = model_service_pb2.ModelSelector(name=name, version=version)
+        answer = self._call(self._admin.LoadModel, admin_service_pb2.LoadModelRequest(model=selector))
+        model: model_service_pb2.Model = answer.model
+        return model
+
+    def unload_model(self, name: str, version: int = 0) -> model_service_pb2.Model:
+        """Take a bundle out of service; version 0 is the latest that serves. Needs the admin token."""
+        selector = model_service_pb2.ModelSelector(name=name, version=version)
+        answer = self._call(self._admin.UnloadModel, admin_service_pb2.UnloadModelRequest(model=selector))
+        model: model_service_pb2.Model = answer.model
+        return model
+
+    def reload_models(self) -> list[model_service_pb2.Model]:
+        """Bring the sidecar in step with its models folder now; list every bundle. Needs the admin token."""
+        answer = self._call(self._admin.ReloadModels, admin_service_pb2.ReloadModelsRequest())
+        return list(answer.models)
 
     def generate_avatars(
         self, model: str, spec: avatar_service_pb2.AvatarSpec, version: int = 0

@@ -11,9 +11,11 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
+from bridge.access import ADMIN_SERVICE, ADMIN_TOKEN_VARIABLE, TOKEN_VARIABLE, TokenError, read_token
 from bridge.client import Client, ClientError, client_error
+from bridge.client_channel import ClientTls
 from bridge.config import CallConfig, ModelsConfig
-from bridge.services import family_modules
+from bridge.services import admin, family_modules, kserve
 from bridge.services import model as model_service
 from bridge.v1 import model_service_pb2
 
@@ -21,10 +23,14 @@ from bridge.v1 import model_service_pb2
 def models(config: ModelsConfig) -> int:
     """Print a line a bundle: name, version, family, state, and provider or the reason of a refusal."""
     try:
-        with Client(config.address, timeout=config.timeout) as client:
+        token = read_token(config.token_file, TOKEN_VARIABLE)
+        with Client(config.address, timeout=config.timeout, token=token, tls=_tls(config)) as client:
             for model in client.models():
                 state = model_service_pb2.ModelState.Name(model.state).removeprefix("MODEL_STATE_").lower()
                 print(f"{model.name}\t{model.version}\t{model.family}\t{state}\t{model.provider or model.reason}")
+    except (TokenError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except ClientError as error:
         return _explain(error, config.address)
     return 0
@@ -41,7 +47,13 @@ def call(config: CallConfig) -> int:
     except (json_format.ParseError, OSError, UnicodeDecodeError) as error:
         print(f"error: --data is not a {method.input_type.full_name}: {error}", file=sys.stderr)
         return 2
-    with Client(config.address) as client:
+    variable = ADMIN_TOKEN_VARIABLE if method.containing_service.full_name == ADMIN_SERVICE else TOKEN_VARIABLE
+    try:
+        client = Client(config.address, token=read_token(config.token_file, variable), tls=_tls(config))
+    except (TokenError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    with client:
         try:
             for answer in _answers(client, method, request, config.timeout):
                 indent = None if method.server_streaming else 2
@@ -49,6 +61,10 @@ def call(config: CallConfig) -> int:
         except grpc.RpcError as error:
             return _explain(client_error(error), config.address)
     return 0
+
+
+def _tls(config: ModelsConfig | CallConfig) -> ClientTls | None:
+    return ClientTls(config.tls_ca, config.tls_cert, config.tls_key) if config.tls_ca else None
 
 
 def _answers(client: Client, method: MethodDescriptor, request: Any, timeout: float) -> Any:
@@ -60,7 +76,12 @@ def _answers(client: Client, method: MethodDescriptor, request: Any, timeout: fl
 
 
 def _methods() -> dict[str, MethodDescriptor]:
-    descriptors = [model_service.DESCRIPTOR, *(module.DESCRIPTOR for module in family_modules().values())]
+    descriptors = [
+        admin.DESCRIPTOR,
+        kserve.DESCRIPTOR,
+        model_service.DESCRIPTOR,
+        *(module.DESCRIPTOR for module in family_modules().values()),
+    ]
     return {f"{service.name}/{method.name}": method for service in descriptors for method in service.methods}
 
 

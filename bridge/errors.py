@@ -6,6 +6,8 @@
     +-- FailedPrecondition   the request is right, but the sidecar is not in a state to answer it
     +-- ResourceExhausted    a limit is reached; `retry_s` says when to try again, if that helps
     +-- Unavailable          the sidecar starts or stops; try again
+    +-- DeadlineExceeded     the caller's deadline is past; nothing was run for it
+    +-- Unauthenticated      the token is missing or wrong
 
 Services raise these; `to_status` maps them, and everything unexpected, to `google.rpc.Status` with ErrorInfo,
 BadRequest and RetryInfo details (AIP-193). What an unexpected exception says goes to the log, never to a client.
@@ -70,14 +72,35 @@ class Unavailable(ServiceError):
     code = grpc.StatusCode.UNAVAILABLE
 
 
-def to_status(error: Exception, method: str) -> tuple[grpc.StatusCode, Status]:
-    """Return the code and the status message, with details, for an exception that ended `method`."""
+class DeadlineExceeded(ServiceError):
+    """The caller's deadline is past."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+class Unauthenticated(ServiceError):
+    """The token is missing or wrong."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
+
+
+def code_of(error: BaseException) -> grpc.StatusCode:
+    """Return the code that an exception ends a call with."""
+    return error.code if isinstance(error, ServiceError) else grpc.StatusCode.INTERNAL
+
+
+def to_status(error: Exception, method: str, request_id: str = "") -> tuple[grpc.StatusCode, Status]:
+    """Return the code and the status message, with details, for an exception that ended `method`.
+
+    The details carry the call's id, under which the log may say more.
+    """
+    metadata = {"method": method} | ({"request_id": request_id} if request_id else {})
     if not isinstance(error, ServiceError):
         log.error("%s failed", method, exc_info=error)
         message = f"{method} failed inside the sidecar; its log says why"
-        info = ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata={"method": method})
+        info = ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata=metadata)
         return grpc.StatusCode.INTERNAL, _status(grpc.StatusCode.INTERNAL, message, [info])
-    details: list[Message] = [ErrorInfo(reason=error.code.name, domain=DOMAIN, metadata={"method": method})]
+    details: list[Message] = [ErrorInfo(reason=error.code.name, domain=DOMAIN, metadata=metadata)]
     message = _clip(error.message)
     if error.field:
         violation = BadRequest.FieldViolation(field=error.field, description=message)

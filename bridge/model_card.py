@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -17,6 +17,7 @@ SCHEMA_VERSION = 1
 CARD_FILE = "card.json"
 MAX_CARD_BYTES = 1 << 20
 MAX_OPSET = 1000
+MAX_COUNT, MAX_WAIT_MS, MAX_INSTANCES, MAX_THREADS = 1 << 20, 60_000, 64, 1024
 DTYPES = ("float32", "float16", "float64", "int8", "uint8", "int16", "uint16", "int32", "int64", "bool")
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
@@ -78,6 +79,24 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics: dict[str, Any] = {}
 
 
+Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
+
+
+class Serving(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How the sidecar is to batch and run the model, where its author knows better than the family; `None` leaves it there.
+
+    `max_batch`: rows in one run. `max_wait_ms`: milliseconds that the first request of a batch waits for others.
+    `queue_capacity`: requests that may wait for one graph. `instances`: runs of one graph at the same time. `threads`: of
+    ONNX Runtime in one run, 0 for all cores.
+    """
+
+    max_batch: Count | None = None
+    max_wait_ms: Annotated[float, msgspec.Meta(ge=0, le=MAX_WAIT_MS)] | None = None
+    queue_capacity: Count | None = None
+    instances: Annotated[int, msgspec.Meta(ge=1, le=MAX_INSTANCES)] | None = None
+    threads: Annotated[int, msgspec.Meta(ge=0, le=MAX_THREADS)] | None = None
+
+
 class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole card. `spec` is the family's own section; the family's service parses it strictly at load."""
 
@@ -87,6 +106,7 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     graphs: list[GraphCard]
     spec: dict[str, Any]
     provenance: Provenance
+    serving: Serving = Serving()
     schema_version: int = SCHEMA_VERSION
 
     def graph(self, name: str) -> GraphCard:

@@ -28,7 +28,7 @@ def checked_source(folder: Path, graph: GraphCard) -> bytes | str:
     if digest != graph.sha256:
         message = f"{path}: sha256 is {digest}, the card says {graph.sha256}; the file is damaged or exchanged: export it again"
         raise OnnxFileError(message)
-    locations = sorted(set(_external_locations(data, path)))
+    locations = sorted(set(external_locations(data, path)))
     for location in locations:
         _check_external(folder, graph, location)
     return str(path) if locations else data
@@ -57,7 +57,8 @@ def _check_external(folder: Path, graph: GraphCard, location: str) -> None:
         raise OnnxFileError(f"{folder / location}: sha256 is {digest}, the card says {expected}; export it again")
 
 
-def _external_locations(data: bytes, path: Path) -> Iterator[str]:
+def external_locations(data: bytes, path: Path) -> Iterator[str]:
+    """Yield the names of the files that an ONNX file refers to; `OnnxFileError` for bytes that are no ONNX model."""
     try:
         model = onnx.load_model_from_string(data)
     except DecodeError as error:

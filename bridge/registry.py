@@ -1,26 +1,25 @@
-"""From the models folder to live models: every bundle is verified, loaded and warmed up, or refused with a reason."""
+"""The live models by name and version: what requests find, and what `ListModels` says of every bundle.
+
+Everything here runs on the event loop. `publish` puts a name's versions in place in one step, so that a request finds either
+what was there before or what is there after. A request that found a model keeps it until it is answered.
+"""
 
 from __future__ import annotations
 
-import logging
-import re
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from pathlib import Path
+import weakref
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-import msgspec
-
-from bridge.batcher import Batcher, BatchLimits
+from bridge.batcher import Batcher
+from bridge.calls import current_call
 from bridge.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
-from bridge.model_card import CARD_FILE, CardError, ModelCard, read_card
-from bridge.onnx_file import OnnxFileError
-from bridge.session import Session, SessionError
+from bridge.model_card import ModelCard
 from bridge.v1 import model_service_pb2
+from bridge.v1.model_service_pb2 import MODEL_STATE_DRAINING, MODEL_STATE_FAILED, MODEL_STATE_LOADING
 
-log = logging.getLogger("metabridge")
 Key = tuple[str, int]
+RETRY_SECONDS = 1.0
 
 
 class Family(Protocol):
@@ -33,15 +32,24 @@ class Family(Protocol):
     OPTIONAL_GRAPHS: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ServedModel:
-    """A bundle that serves: its card, its family's parsed section, and a batcher for each graph."""
+    """A bundle that serves: its card, its family's parsed section, and a batcher for each graph.
+
+    `digest` is the SHA-256 of the card, which holds the hashes of all files: equal digests are equal models.
+    """
 
     card: ModelCard
     card_json: str
+    digest: str
     spec: Any
     provider: str
     batchers: Mapping[str, Batcher]
+
+    @property
+    def key(self) -> Key:
+        """Return the model's name and version."""
+        return self.card.name, self.card.version
 
     def served_by(self) -> model_service_pb2.ServedBy:
         """Return what an answer says about the model that made it."""
@@ -49,141 +57,105 @@ class ServedModel:
 
 
 @dataclass(frozen=True)
-class RefusedModel:
-    """A bundle that does not serve, with the reason and, where it could be read, its card."""
+class UnservedModel:
+    """A bundle that does not serve, with its state, the reason and, where it could be read, its card."""
 
     name: str
     version: int
     reason: str
     family: str = ""
     card_json: str = ""
+    state: model_service_pb2.ModelState = MODEL_STATE_FAILED
+
+    @property
+    def key(self) -> Key:
+        """Return the bundle's name and version."""
+        return self.name, self.version
 
 
-@dataclass(frozen=True)
-class LoadOptions:
-    """How bundles are loaded; a family's own numbers stand where these are 0."""
-
-    providers: Sequence[str]
-    strict: bool
-    executor: Executor
-    max_batch: int = 0
-    max_wait_s: float = 0.0
-    queue_capacity: int = 256
-    threads: int = 0
-
-
-@dataclass
 class Registry:
-    """The bundles of a models folder by name and version."""
+    """The bundles of a models folder by name and version. `served` and `unserved` are replaced, never changed in place."""
 
-    families: Mapping[str, Family]
-    served: dict[Key, ServedModel] = field(default_factory=dict)
-    refused: dict[Key, RefusedModel] = field(default_factory=dict)
-    ready: bool = False
+    def __init__(self) -> None:
+        self.served: Mapping[Key, ServedModel] = {}
+        self.unserved: Mapping[Key, UnservedModel] = {}
+        self.ready = False
+        self._drained: list[weakref.ref[ServedModel]] = []
 
-    def load(self, models: Path, options: LoadOptions) -> None:
-        """Load every bundle `<name>/<version>/`; folders that start with a dot are being written and are passed over."""
-        for folder in sorted(models.glob("*/*")):
-            if folder.is_dir() and not folder.name.startswith(".") and not folder.parent.name.startswith("."):
-                self._load_bundle(folder, options)
-        self.ready = True
+    @property
+    def refused(self) -> dict[Key, UnservedModel]:
+        """Return the bundles that were refused, among them changed files of a model that serves on as it was."""
+        return {key: entry for key, entry in self.unserved.items() if entry.state == MODEL_STATE_FAILED}
+
+    def publish(self, name: str, served: Mapping[int, ServedModel], unserved: Mapping[int, UnservedModel]) -> None:
+        """Put all versions of a name in place; models that are left out drain."""
+        before = {key: model for key, model in self.served.items() if key[0] == name}
+        after = {(name, version): model for version, model in served.items()}
+        self.served = {key: model for key, model in self.served.items() if key[0] != name} | after
+        rest = {key: entry for key, entry in self.unserved.items() if key[0] != name}
+        self.unserved = rest | {(name, version): entry for version, entry in unserved.items()}
+        left = [weakref.ref(model) for key, model in before.items() if after.get(key) is not model]
+        self._drained = [reference for reference in self._drained if reference() is not None] + left
+
+    def loading(self, key: Key) -> None:
+        """Say that a bundle is being loaded; `publish` ends it."""
+        self.unserved = {**self.unserved, key: UnservedModel(*key, "", state=MODEL_STATE_LOADING)}
+
+    def draining(self) -> Iterator[ServedModel]:
+        """Yield the models that are out of service and still held by a call."""
+        yield from (model for reference in self._drained if (model := reference()) is not None)
+
+    def entries(self) -> dict[Key, tuple[ServedModel | UnservedModel, UnservedModel | None]]:
+        """Return every bundle, sorted; beside one that serves, what became of its files since it was loaded."""
+        drained = {
+            model.key: UnservedModel(*model.key, "", model.card.family, model.card_json, MODEL_STATE_DRAINING)
+            for model in self.draining()
+        }
+        found: dict[Key, ServedModel | UnservedModel] = {**self.unserved, **drained, **self.served}
+        return {key: (found[key], self.unserved.get(key)) for key in sorted(found)}
 
     def find(self, selector: model_service_pb2.ModelSelector, family: str, path: str) -> ServedModel:
         """Return the model that a request names at field `path`; version 0 is the latest that serves.
 
         Raises `InvalidArgument` for no name or another family's model, `NotFound` for an unknown name or version,
-        `FailedPrecondition` for a refused bundle and `Unavailable` while the sidecar still loads.
+        `FailedPrecondition` for a bundle that does not serve and `Unavailable` while it, or the sidecar, still loads.
         """
-        if not self.ready:
-            raise Unavailable("the sidecar still loads its models; try again", retry_s=1.0)
-        if not selector.name:
-            raise InvalidArgument('is empty, expected the name of a model, see "ListModels"', field=f"{path}.name")
-        model = self._select(selector.name, selector.version, path)
+        model = self.find_any(selector.name, selector.version, f"{path}.name", f"{path}.version", path)
         if model.card.family != family:
             message = f'"{selector.name}" is of family {model.card.family}, expected {family}'
             raise InvalidArgument(message, field=f"{path}.name")
         return model
 
-    def _select(self, name: str, version: int, path: str) -> ServedModel:
+    def find_any(self, name: str, version: int, name_field: str, version_field: str, field: str = "") -> ServedModel:
+        """Return a model of whatever family, with the errors of `find`; `field` is the one that holds both others, if any."""
+        if not self.ready:
+            raise Unavailable("the sidecar still loads its models; try again", retry_s=RETRY_SECONDS)
+        if not name:
+            raise InvalidArgument('is empty, expected the name of a model, see "ListModels"', field=name_field)
+        model = self._select(name, version, name_field, version_field, field or name_field)
+        call = current_call()
+        if call is not None:
+            call.uses(name)
+        return model
+
+    def _select(self, name: str, version: int, name_field: str, version_field: str, field: str) -> ServedModel:
         versions = sorted(v for n, v in self.served if n == name)
-        refused = self.refused.get((name, version or max((v for n, v in self.refused if n == name), default=0)))
         if version in versions or (not version and versions):
             return self.served[(name, version or versions[-1])]
-        if refused and (version or not versions):
-            message = f'"{name}" version {refused.version} is refused: {refused.reason}'
-            raise FailedPrecondition(message, field=path)
-        if not versions and not any(n == name for n, _ in self.refused):
+        others = {v: entry for (n, v), entry in self.unserved.items() if n == name}
+        entry = others.get(version or max(others, default=0))
+        if entry is not None and (version or not versions):
+            raise _unserved_error(entry, field)
+        if not versions and not others:
             names = sorted({n for n, _ in self.served})
-            raise NotFound(f'there is no model "{name}", there are {names}', field=f"{path}.name")
-        raise NotFound(f'"{name}" has versions {versions}, not {version}', field=f"{path}.version")
-
-    def _load_bundle(self, folder: Path, options: LoadOptions) -> None:
-        name, number = folder.parent.name, folder.name
-        if not re.fullmatch(r"[1-9][0-9]{0,8}", number):
-            log.warning("%s is passed over: a version is a positive integer, not %s", _text(str(folder)), _text(number))
-            return
-        key = (_text(name), int(number))
-        try:
-            self.served[key] = self._open(folder, options)
-            log.info("serving %s version %s on %s", name, number, self.served[key].provider)
-        except (CardError, OnnxFileError, SessionError, OSError) as error:
-            self.refused[key] = _refused(folder, key, _text(str(error)))
-            log.error("refused %s version %s: %s", *key, error)
-        except Exception as error:  # whatever a bundle does, the others serve
-            self.refused[key] = _refused(folder, key, _text(f"{type(error).__name__}: {error}; export it again"))
-            log.exception("refused %s version %s", *key)
-
-    def _open(self, folder: Path, options: LoadOptions) -> ServedModel:
-        path = folder / CARD_FILE
-        if not path.is_file():
-            raise CardError(f"{path}: no such file; a bundle holds a card, export it again")
-        card = read_card(path)
-        if (card.name, str(card.version)) != (folder.parent.name, folder.name):
-            raise CardError(f"{path}: is of {card.name} {card.version}, but lies in {folder}; move it there")
-        family = self.families.get(card.family)
-        if family is None:
-            raise CardError(f'{path}: family is "{card.family}", this sidecar serves {list(self.families)}')
-        graphs = tuple(graph.name for graph in card.graphs)
-        if graphs != (*family.GRAPHS, *(name for name in family.OPTIONAL_GRAPHS if name in graphs)):
-            expected = [*family.GRAPHS, *(f"{name} (optional)" for name in family.OPTIONAL_GRAPHS)]
-            raise CardError(f"{path}: graphs are {list(graphs)}, family {card.family} has {expected}")
-        spec = _parse_spec(card, family, path)
-        sessions = {graph.name: _session(folder, card, graph.name, family, options) for graph in card.graphs}
-        limits = BatchLimits(options.max_batch or family.MAX_BATCH, options.max_wait_s, options.queue_capacity)
-        batchers = {name: Batcher(session, limits, options.executor) for name, session in sessions.items()}
-        providers = {session.provider for session in sessions.values()}
-        return ServedModel(card, path.read_text("utf-8"), spec, "+".join(sorted(providers)), batchers)
+            raise NotFound(f'there is no model "{name}", there are {names}', field=name_field)
+        raise NotFound(f'"{name}" has versions {versions}, not {version}', field=version_field)
 
 
-def _session(folder: Path, card: ModelCard, graph: str, family: Family, options: LoadOptions) -> Session:
-    return Session(
-        folder,
-        card.graph(graph),
-        providers=options.providers,
-        threads=options.threads or family.THREADS,
-        warm_up_rows=min(options.max_batch or family.MAX_BATCH, 64),
-        strict=options.strict,
-    )
-
-
-def _parse_spec(card: ModelCard, family: Family, path: Path) -> Any:
-    try:
-        spec = msgspec.convert(card.spec, family.Spec)
-        spec.check(card)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise CardError(f"{path}: spec of family {card.family}: {error}") from error
-    return spec
-
-
-def _text(value: str) -> str:
-    """Return text that a message can carry: a file name may hold bytes that are no UTF-8."""
-    return value.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _refused(folder: Path, key: Key, reason: str) -> RefusedModel:
-    """Describe a refused bundle with what can still be read of its card."""
-    try:
-        card = read_card(folder / CARD_FILE)
-        return RefusedModel(*key, reason, card.family, (folder / CARD_FILE).read_text("utf-8"))
-    except (CardError, OSError):
-        return RefusedModel(*key, reason)
+def _unserved_error(entry: UnservedModel, path: str) -> Exception:
+    what = f'"{entry.name}" version {entry.version}'
+    if entry.state == MODEL_STATE_FAILED:
+        return FailedPrecondition(f"{what} is refused: {entry.reason}", field=path)
+    if entry.state == MODEL_STATE_LOADING:
+        return Unavailable(f"{what} is being loaded; try again", field=path, retry_s=RETRY_SECONDS)
+    return FailedPrecondition(f"{what} is not in service: {entry.reason}", field=path)

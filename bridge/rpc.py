@@ -15,14 +15,15 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from bridge.calls import REQUEST_ID_KEY, TRACE_KEY, Calls, Metadata, Running, current_call
 from bridge.errors import InvalidArgument, to_status
 
 DETAILS_KEY = "grpc-status-details-bin"
 
 
-def generic_handler(descriptor: ServiceDescriptor, service: object) -> grpc.GenericRpcHandler:
+def generic_handler(descriptor: ServiceDescriptor, service: object, calls: Calls) -> grpc.GenericRpcHandler:
     """Return the handler that serves every method of `descriptor` with the equally named method of `service`."""
-    handlers = {method.name: _method_handler(method, getattr(service, method.name)) for method in descriptor.methods}
+    handlers = {method.name: _method_handler(method, getattr(service, method.name), calls) for method in descriptor.methods}
     return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
 
 
@@ -35,10 +36,19 @@ def parse(data: bytes, method: MethodDescriptor) -> Any:
         raise InvalidArgument(message) from error
 
 
-def _method_handler(method: MethodDescriptor, function: Callable[..., Any]) -> grpc.RpcMethodHandler:
+def _method_handler(method: MethodDescriptor, function: Callable[..., Any], calls: Calls) -> grpc.RpcMethodHandler:
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_stream(method, function), None, serialise)
-    return grpc.unary_unary_rpc_method_handler(_unary(method, function), None, serialise)
+        return grpc.unary_stream_rpc_method_handler(_stream(method, function, calls))
+    return grpc.unary_unary_rpc_method_handler(_unary(method, function, calls))
+
+
+def begin(calls: Calls, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> Running:
+    """Begin a call with what its metadata and its deadline say."""
+    given: dict[str, str] = dict(context.invocation_metadata() or ())
+    metadata = Metadata(
+        given.get("authorization", ""), given.get(REQUEST_ID_KEY, ""), given.get(TRACE_KEY, ""), context.time_remaining()
+    )
+    return calls.begin(method, "grpc", metadata)
 
 
 def serialise(message: Message) -> bytes:
@@ -47,21 +57,23 @@ def serialise(message: Message) -> bytes:
     return data
 
 
-def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]]) -> Callable[..., Any]:
-    async def unary(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
+def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]], calls: Calls) -> Callable[..., Any]:
+    async def unary(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         try:
-            return await function(parse(data, method))
+            with begin(calls, method, context):
+                return serialise(await function(parse(data, method)))
         except Exception as error:
             await abort(error, method, context)
 
     return unary
 
 
-def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]]) -> Callable[..., Any]:
-    async def stream(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Message]:
+def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]], calls: Calls) -> Callable[..., Any]:
+    async def stream(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[bytes]:
         try:
-            async for message in function(parse(data, method)):
-                yield message
+            with begin(calls, method, context):
+                async for message in function(parse(data, method)):
+                    yield serialise(message)
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -72,6 +84,7 @@ def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Me
 
 async def abort(error: Exception, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:
     """End a call with the status of `error` and its details in the trailers."""
-    code, status = to_status(error, method.full_name)
+    call = current_call()
+    code, status = to_status(error, method.full_name, call.request_id if call else "")
     await context.abort(code, status.message, trailing_metadata=((DETAILS_KEY, status.SerializeToString()),))
     raise error  # not reached: context.abort raises

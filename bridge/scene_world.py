@@ -11,19 +11,21 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from bridge.calls import Call, current_call, shared_work
 from bridge.registry import ServedModel
 from bridge.scene_request import Conditions
 from bridge.scene_tile import AROUND, Neighbours, Offset, Tile
 
 AT_ONCE = 2
 """Neighbours of a tile that are made at once: more would only wait for each other in the queues."""
-Key = tuple[str, int, int, Conditions, int, int]
+Key = tuple[str, int, Conditions, int, int]
 Make = Callable[[ServedModel, int, Offset, Conditions, Neighbours], Awaitable[Tile]]
 
 
 @dataclass(eq=False)
 class _Making:
     task: asyncio.Task[Tile]
+    work: Call
     waiters: int = 0
 
 
@@ -39,7 +41,8 @@ def dependencies(x: int, y: int) -> tuple[Offset, ...]:
 class Worlds:
     """The tiles of all worlds, made when they are asked for; the least recently used ones are forgotten.
 
-    Requests for a tile that is being made wait for it; when the last one is gone, the work stops.
+    Requests for a tile that is being made wait for it; when the last one is gone, the work stops. It belongs to none of their
+    calls, whose deadlines differ.
     """
 
     def __init__(self, make: Make, capacity: int) -> None:
@@ -50,21 +53,29 @@ class Worlds:
 
     async def tile(self, model: ServedModel, seed: int, conditions: Conditions, x: int, y: int) -> Tile:
         """Return the tile at a place (x, y) of glTF."""
-        key = (model.card.name, model.card.version, seed, conditions, x, y)
+        key = (model.digest, seed, conditions, x, y)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
         making = self._making.get(key)
         if making is None:
-            making = self._making[key] = _Making(asyncio.create_task(self._make(key, model)))
+            making = self._making[key] = self._begin(key, model)
         making.waiters += 1
         try:
-            return await asyncio.shield(making.task)
+            tile = await asyncio.shield(making.task)
+            call = current_call()
+            if call is not None:
+                call.waited(making.work.queue_s, making.work.run_s)
+            return tile
         finally:
             making.waiters -= 1
             if not making.waiters and self._making.get(key) is making:
                 del self._making[key]
                 making.task.cancel()
+
+    def _begin(self, key: Key, model: ServedModel) -> _Making:
+        work, context = shared_work("tile")
+        return _Making(asyncio.create_task(self._make(key, model), context=context), work)
 
     async def around(self, model: ServedModel, seed: int, conditions: Conditions, x: int, y: int) -> Neighbours:
         """Return the tiles that the one at a place depends on, by their offsets; a few are made at once."""
@@ -77,7 +88,7 @@ class Worlds:
         return found
 
     async def _make(self, key: Key, model: ServedModel) -> Tile:
-        _, _, seed, conditions, x, y = key
+        _, seed, conditions, x, y = key
         neighbours = await self.around(model, seed, conditions, x, y)
         tile = await self._make_tile(model, seed, (x, y), conditions, neighbours)
         self._kept[key] = tile

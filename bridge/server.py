@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import json
 import logging
-import math
 import os
 import signal
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -22,22 +19,26 @@ import onnxruntime
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2
 
-from bridge.config import Limits, ServeConfig
+from bridge import __version__
+from bridge.bundle_loader import LoadOptions, load_bundle
+from bridge.calls import Calls
+from bridge.config import ServeConfig
 from bridge.game_sessions import GameSessions
-from bridge.registry import LoadOptions, Registry
+from bridge.metrics import Metrics
+from bridge.ports import bind_tcp, bind_unix, bracket, channel_options, listen
+from bridge.providers import choose_providers
+from bridge.registry import Registry, ServedModel, UnservedModel
+from bridge.reloader import Reloader
 from bridge.rpc import generic_handler
-from bridge.services import family_modules
+from bridge.services import admin, family_modules, kserve
 from bridge.services import model as model_service
-from bridge.session import choose_providers
+from bridge.serving_settings import parse_overrides
 from bridge.standard_services import health_handler, reflection_handlers
+from bridge.start_checks import check, command_settings, open_tls, read_access, version_policy
+from bridge.tracing import open_tracing
 from bridge.web import WebServer, web_server
 
-MAX_PORT = 65_535
 log = logging.getLogger("metabridge")
-
-
-class StartError(RuntimeError):
-    """The sidecar cannot start as it was told to; the message says what to do."""
 
 
 class Sidecar:
@@ -48,27 +49,38 @@ class Sidecar:
     """
 
     def __init__(self, config: ServeConfig) -> None:
-        _check(config)
+        check(config)
         self.config = config
         self.port = 0
         self.web_port = 0
-        self.registry = Registry(family_modules())
+        self.registry = Registry()
+        self.access = read_access(config)
+        self._tls = open_tls(config)
         self._executor = ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="run")
+        self.reloader = Reloader(self.registry, config.models, self._load, version_policy(config), config.load_seconds)
+        self._load_options: LoadOptions | None = None
+        self.metrics = Metrics()
+        self._tracing = open_tracing(__version__)
+        observers = (self.metrics.observe, *((self._tracing.observe,) if self._tracing else ()))
+        self._calls = Calls(self.access, observers)
         self._services = self._make_services()
         self._health = health.aio.HealthServicer()
         self._server: Any = None
         self._web: WebServer | None = None
         self._web_task: asyncio.Task[None] | None = None
+        self._watch_task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Sidecar:
-        providers = choose_providers(self.config.providers)
+        self._load_options = self._make_load_options()
         self._server = self._grpc_server()
         self.port = self._bind_grpc()
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.start()
         try:
             await self._start_web()
-            await asyncio.to_thread(self.registry.load, self.config.models, self._load_options(providers))
+            await self.reloader.start()
+            if self.config.watch_seconds:
+                self._watch_task = asyncio.create_task(self.reloader.watch(self.config.watch_seconds))
         except BaseException:
             await self._stop(0.0)
             raise
@@ -82,40 +94,46 @@ class Sidecar:
 
     def ready_line(self) -> str:
         """Return what `serve` prints when the sidecar is ready: one line of JSON with its addresses."""
-        address = f"{_bracket(self.config.host)}:{self.port}"
-        web = f"http://{_bracket(self.config.host)}:{self.web_port}" if self.web_port else ""
+        host, scheme = bracket(self.config.host), "https" if self._tls else "http"
+        address = f"{host}:{self.port}"
+        web = f"{scheme}://{host}:{self.web_port}" if self.web_port else ""
         served = [f"{name}:{version}" for name, version in sorted(self.registry.served)]
         refused = [f"{name}:{version}" for name, version in sorted(self.registry.refused)]
-        line = {"address": address, "web": web, "models": served, "refused": refused, "pid": os.getpid()}
+        line = {
+            "address": address,
+            "tls": bool(self._tls),
+            "web": web,
+            "models": served,
+            "refused": refused,
+            "pid": os.getpid(),
+        }
         return json.dumps(line)
 
     def _make_services(self) -> list[tuple[ServiceDescriptor, object]]:
         limits = self.config.limits
         sessions = GameSessions(limits.max_sessions, limits.session_seconds)
-        modules = [model_service, *family_modules().values()]
-        return [(module.DESCRIPTOR, module.Service(self.registry, limits, sessions)) for module in modules]
+        self.metrics.watch(self.registry, self.reloader, sessions)
+        modules = [model_service, kserve, *family_modules().values()]
+        services = [(module.DESCRIPTOR, module.Service(self.registry, limits, sessions)) for module in modules]
+        if self.access.admin_token:
+            services.append((admin.DESCRIPTOR, admin.Service(self.reloader)))
+        return services
 
     def _grpc_server(self) -> Any:
         limits = self.config.limits
-        options = [
-            ("grpc.max_receive_message_length", limits.max_message_bytes),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", 0),
-        ]
-        server = grpc.aio.server(options=options, maximum_concurrent_rpcs=limits.max_concurrent_calls)
+        server = grpc.aio.server(options=channel_options(limits), maximum_concurrent_rpcs=limits.max_concurrent_calls)
         for descriptor, service in self._services:
-            server.add_generic_rpc_handlers((generic_handler(descriptor, service),))
+            server.add_generic_rpc_handlers((generic_handler(descriptor, service, self._calls),))
         names = [descriptor.full_name for descriptor, _ in self._services]
-        server.add_generic_rpc_handlers((health_handler(self._health), *reflection_handlers([*names, health.SERVICE_NAME])))
+        server.add_generic_rpc_handlers(
+            (health_handler(self._health), *reflection_handlers([*names, health.SERVICE_NAME], self._calls))
+        )
         return server
 
     def _bind_grpc(self) -> int:
-        address = f"{_bracket(self.config.host)}:{self.config.port}"
-        try:
-            port: int = self._server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise StartError(f"cannot bind {address}: {error}; choose another --port, or 0 for a free one") from error
-        return port
+        if self.config.unix_socket:
+            bind_unix(self._server, self.config.unix_socket, int(self.config.unix_mode, 8))
+        return bind_tcp(self._server, self.config.host, self.config.port, self._tls)
 
     async def _start_web(self) -> None:
         port = self.config.web_port
@@ -123,27 +141,34 @@ class Sidecar:
             port = self.config.port and self.config.port + 1
         if port < 0:
             return
-        listener = _listen(self.config.host, port)
+        listener = listen(self.config.host, port)
         self.web_port = listener.getsockname()[1]
         self._web = web_server(
             self._services,
-            read_max_bytes=self.config.limits.max_message_bytes,
+            self._calls,
+            self.metrics,
+            tls=self._tls,
+            allowed_hosts=self.config.allowed_hosts,
+            limits=self.config.limits,
             cors_origins=self.config.cors_origins,
-            concurrency=self.config.limits.max_concurrent_calls,
             drain_seconds=self.config.drain_seconds,
         )
         self._web_task = await self._web.start(listener)
 
-    def _load_options(self, providers: list[str]) -> LoadOptions:
+    def _make_load_options(self) -> LoadOptions:
         return LoadOptions(
-            providers=providers,
-            strict=self.config.providers == "strict",
+            providers=choose_providers(self.config.providers, self.config.device_id, self.config.gpu_memory_mib),
+            strict="strict" in self.config.providers,
             executor=self._executor,
-            max_batch=self.config.max_batch,
-            max_wait_s=self.config.max_wait_ms / 1000,
-            queue_capacity=self.config.queue_capacity,
-            threads=self.config.threads,
+            command=command_settings(self.config),
+            overrides=parse_overrides(self.config.model_settings),
+            allow_bare_onnx=self.config.allow_bare_onnx,
+            rows_of=self.metrics.rows_of,
         )
+
+    def _load(self, folder: Path) -> ServedModel | UnservedModel:
+        assert self._load_options is not None, "bundles are loaded after the start has chosen the providers"
+        return load_bundle(folder, family_modules(), self._load_options)
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for name in ("", *(descriptor.full_name for descriptor, _ in self._services)):
@@ -151,12 +176,19 @@ class Sidecar:
 
     async def _stop(self, grace: float) -> None:
         await self._health.enter_graceful_shutdown()
+        if self._watch_task:
+            self._watch_task.cancel()
+            await asyncio.gather(self._watch_task, return_exceptions=True)
         if self._web and self._web_task:
             self._web.should_exit = True
         await self._server.stop(grace)
+        if self.config.unix_socket:
+            self.config.unix_socket.unlink(missing_ok=True)
         if self._web_task:
             await self._web_task
         self._executor.shutdown(wait=True)
+        if self._tracing:
+            await asyncio.to_thread(self._tracing.close)
 
 
 async def serve(config: ServeConfig) -> None:
@@ -172,62 +204,3 @@ async def serve(config: ServeConfig) -> None:
         log.info("ready after %.2f s with ONNX Runtime %s", time.perf_counter() - start, onnxruntime.__version__)
         await stop.wait()
         log.info("stopping: calls that run get %.0f s", config.drain_seconds)
-
-
-def _check(config: ServeConfig) -> None:
-    if not config.models.is_dir():
-        message = f"there is no folder {config.models}; export a model into it first, or name another with --models"
-        raise StartError(message)
-    _check_numbers(config)
-    if not _is_loopback(config.host):
-        message = (
-            f"--host {config.host} can be reached from other machines, and the sidecar has neither TLS nor a token yet; "
-            "bind 127.0.0.1 and put a proxy with both before it"
-        )
-        raise StartError(message)
-
-
-def _check_numbers(config: ServeConfig) -> None:
-    web_port = config.port + 1 if config.web_port is None and config.port else config.web_port or 0
-    ranges: list[tuple[str, float, float, float]] = [
-        ("--port", config.port, 0, MAX_PORT),
-        ("--web-port", web_port, -1, MAX_PORT),
-        ("--threads", config.threads, 0, math.inf),
-        ("--max-batch", config.max_batch, 0, math.inf),
-        ("--max-wait-ms", config.max_wait_ms, 0, 60_000),
-        ("--queue-capacity", config.queue_capacity, 1, math.inf),
-        ("--drain-seconds", config.drain_seconds, 0, math.inf),
-    ]
-    ranges += [(f"--limits.{f.name.replace('_', '-')}", getattr(config.limits, f.name), 1, math.inf) for f in fields(Limits)]
-    for flag, value, least, most in ranges:
-        if not least <= value <= most:
-            expected = f"at least {least}" if most == math.inf else f"{least} to {most}"
-            raise StartError(f"{flag} is {value}, expected {expected}")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _bracket(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(
-        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
-    )  # unnamed, asyncio leaves Nagle's delay of 40 ms on
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise StartError(f"cannot bind {host}:{port}: {error}; choose another --web-port, or 0 for a free one") from error
-    listener.listen(128)
-    return listener

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +14,9 @@ import onnxruntime as ort
 
 from bridge.model_card import GraphCard, TensorSpec
 from bridge.onnx_file import checked_source
+from bridge.providers import ProviderEntry, name_of
 
 Array = npt.NDArray[Any]
-ProviderMode = Literal["auto", "cpu", "strict"]
-CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 INLINE_SECONDS = 1e-3
 log = logging.getLogger("metabridge")
 
@@ -35,35 +32,6 @@ class SessionError(RuntimeError):
     """A graph that ONNX Runtime cannot run, or not as its card says."""
 
 
-def choose_providers(mode: ProviderMode) -> list[str]:
-    """Return ONNX Runtime's providers in order of preference.
-
-    CUDA is asked for only where its driver is present, since ONNX Runtime logs an error otherwise. `strict` raises
-    `SessionError` where CUDA cannot be had; `auto` falls back to the CPU and says so in the log.
-    """
-    if mode == "cpu":
-        return [CPU]
-    if CUDA not in ort.get_available_providers():
-        reason = f"this build of ONNX Runtime offers {ort.get_available_providers()}; install onnxruntime-gpu"
-    elif not _cuda_driver():
-        reason = "no CUDA driver is present; install NVIDIA's driver"
-    else:
-        return [CUDA, CPU]
-    if mode == "strict":
-        raise SessionError(f"--providers strict wants {CUDA}, but {reason}, or use --providers auto")
-    log.warning("serving on %s: %s", CPU, reason)
-    return [CPU]
-
-
-def _cuda_driver() -> bool:
-    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-    try:
-        ctypes.CDLL(name)
-    except OSError:
-        return False
-    return True
-
-
 class Session:
     """An `onnxruntime.InferenceSession` of one graph of a bundle.
 
@@ -72,7 +40,14 @@ class Session:
     """
 
     def __init__(
-        self, folder: Path, graph: GraphCard, *, providers: Sequence[str], threads: int, warm_up_rows: int, strict: bool
+        self,
+        folder: Path,
+        graph: GraphCard,
+        *,
+        providers: Sequence[ProviderEntry],
+        threads: int,
+        warm_up_rows: int,
+        strict: bool,
     ) -> None:
         self.graph = graph
         source = checked_source(folder, graph)
@@ -81,10 +56,11 @@ class Session:
         except Exception as error:  # ONNX Runtime raises a different class for each kind of fault
             raise SessionError(f"{folder / graph.file}: ONNX Runtime refuses it: {error}; export it again") from error
         self.provider: str = self._session.get_providers()[0]
-        if strict and self.provider != providers[0]:
-            raise SessionError(f"{folder / graph.file}: runs on {self.provider}, --providers strict wants {providers[0]}")
-        if self.provider != providers[0]:
-            log.warning("%s runs on %s, %s did not load", folder / graph.file, self.provider, providers[0])
+        first = name_of(providers[0])
+        if strict and self.provider != first:
+            raise SessionError(f"{folder / graph.file}: runs on {self.provider}, --providers strict wants {first}")
+        if self.provider != first:
+            log.warning("%s runs on %s, %s did not load", folder / graph.file, self.provider, first)
         self._outputs = [output.name for output in graph.outputs]
         _check_tensors(folder, graph, self._session)
         self._seconds_fixed, self._seconds_per_row = self._warm_up(warm_up_rows)

@@ -13,7 +13,8 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from bridge.rpc import abort, parse, serialise
+from bridge.calls import Calls
+from bridge.rpc import abort, begin, parse, serialise
 
 REFLECTION_SERVICES = ("grpc.reflection.v1.ServerReflection", reflection.SERVICE_NAME)
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
@@ -42,15 +43,16 @@ def health_handler(servicer: health.aio.HealthServicer) -> grpc.GenericRpcHandle
     return grpc.method_handlers_generic_handler(health.SERVICE_NAME, handlers)
 
 
-def reflection_handlers(names: Sequence[str]) -> tuple[grpc.GenericRpcHandler, ...]:
+def reflection_handlers(names: Sequence[str], calls: Calls) -> tuple[grpc.GenericRpcHandler, ...]:
     """Return a handler for each version of server reflection, which differ in their package's name alone."""
     servicer: Any = reflection.aio.ReflectionServicer((*names, reflection.SERVICE_NAME))
 
     async def info(stream: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
         try:
-            requests = (parse(data, _REFLECTION) async for data in stream)
-            async for answer in servicer.ServerReflectionInfo(requests, context):
-                yield answer
+            with begin(calls, _REFLECTION, context):
+                requests = (parse(data, _REFLECTION) async for data in stream)
+                async for answer in servicer.ServerReflectionInfo(requests, context):
+                    yield answer
         except Exception as error:
             await abort(error, _REFLECTION, context)
 

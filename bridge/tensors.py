@@ -104,3 +104,61 @@ def match_named(
     if missing:
         raise InvalidArgument(f"{missing} missing, expected {list(by_name)}", field=field)
     return arrays
+
+
+_KSERVE = {
+    "bool": "BOOL",
+    "uint8": "UINT8",
+    "uint16": "UINT16",
+    "int8": "INT8",
+    "int16": "INT16",
+    "int32": "INT32",
+    "int64": "INT64",
+    "float16": "FP16",
+    "float32": "FP32",
+    "float64": "FP64",
+}
+_KSERVE_NUMBERS = {kserve: _NUMBERS[np.dtype(name).newbyteorder("<")] for name, kserve in _KSERVE.items()}
+_CONTENTS = {
+    "BOOL": "bool_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+}
+
+
+def kserve_datatype(dtype: str) -> str:
+    """Return the Open Inference Protocol's name of a type."""
+    return _KSERVE[dtype]
+
+
+def from_kserve(given: Any, raw: bytes | None, field: str) -> tensor_pb2.Tensor:
+    """Return a tensor of the Open Inference Protocol as one of ours, from its raw bytes or, if they are `None`, its contents.
+
+    Raises `InvalidArgument` for a datatype that no graph has and for numbers that it cannot hold.
+    """
+    number = _KSERVE_NUMBERS.get(given.datatype)
+    if number is None:
+        message = f'is "{given.datatype}", expected one of {list(_KSERVE_NUMBERS)}'
+        raise InvalidArgument(message, field=f"{field}.datatype")
+    if raw is None:
+        name = _CONTENTS.get(given.datatype)
+        if name is None:
+            raise InvalidArgument(f"{given.datatype} travels in raw_input_contents alone", field=f"{field}.contents")
+        values, dtype = np.array(getattr(given.contents, name)), _DTYPES[number]
+        if dtype.kind in "iu" and values.size and not _holds(dtype, values):
+            message = f"{name} go from {values.min()} to {values.max()}, out of bounds for {given.datatype}"
+            raise InvalidArgument(message, field=f"{field}.contents")
+        raw = values.astype(dtype).tobytes()
+    return tensor_pb2.Tensor(dtype=number, shape=given.shape, data=raw)
+
+
+def _holds(dtype: np.dtype[Any], values: Array) -> bool:
+    """Return whether an integer type has all the values."""
+    bounds = np.iinfo(dtype)
+    return bool(bounds.min <= int(values.min()) and int(values.max()) <= bounds.max)

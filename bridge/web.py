@@ -30,7 +30,13 @@ from google.protobuf.message_factory import GetMessageClass
 from protobuf.wkt import Any as ConnectAny
 from starlette.middleware.cors import CORSMiddleware
 
+from bridge.calls import REQUEST_ID_KEY, TRACE_KEY, Calls, Metadata, Running, current_call
+from bridge.config import Limits
 from bridge.errors import InvalidArgument, ResourceExhausted, to_status
+from bridge.metrics import Metrics
+from bridge.tls import Tls
+from bridge.web_front import WebFront
+from bridge.web_protocol import bounded
 
 MAX_JSON_BYTES = 256 << 10
 RETRY_SECONDS = 0.05
@@ -42,6 +48,9 @@ GRPC_WEB_HEADERS = (
     "grpc-timeout",
     "connect-protocol-version",
     "connect-timeout-ms",
+    "authorization",
+    "x-request-id",
+    "traceparent",
 )
 EXPOSED_HEADERS = ("grpc-status", "grpc-message", "grpc-status-details-bin")
 Services = Sequence[tuple[ServiceDescriptor, object]]
@@ -50,10 +59,10 @@ Services = Sequence[tuple[ServiceDescriptor, object]]
 class Application(ConnectASGIApplication[Services]):
     """All services as one ASGI application."""
 
-    def __init__(self, services: Services, read_max_bytes: int, slots: Slots) -> None:
+    def __init__(self, services: Services, read_max_bytes: int, slots: Slots, calls: Calls) -> None:
         super().__init__(
             service=services,
-            endpoints=lambda served: _endpoints(served, slots),
+            endpoints=lambda served: _endpoints(served, slots, calls),
             read_max_bytes=read_max_bytes,
             codecs=[CheckedCodec(google_protobuf_binary_codec()), CheckedCodec(google_protobuf_json_codec())],
             compressions=(),  # both ends are on one machine: compressing a picture would only hold up the event loop
@@ -130,10 +139,18 @@ class Slots:
 
 
 def web_server(
-    services: Services, *, read_max_bytes: int, cors_origins: Sequence[str], concurrency: int, drain_seconds: float
+    services: Services,
+    calls: Calls,
+    metrics: Metrics,
+    *,
+    tls: Tls | None,
+    allowed_hosts: Sequence[str],
+    limits: Limits,
+    cors_origins: Sequence[str],
+    drain_seconds: float,
 ) -> WebServer:
     """Return a server, not yet started, for gRPC-Web and Connect; CORS is off without origins."""
-    application: Any = Application(services, read_max_bytes, Slots(concurrency))
+    application: Any = Application(services, limits.max_message_bytes, Slots(limits.max_concurrent_calls), calls)
     if cors_origins:
         application = CORSMiddleware(
             application,
@@ -144,23 +161,25 @@ def web_server(
         )
     return WebServer(
         uvicorn.Config(
-            application,
+            WebFront(application, metrics, calls.access, allowed_hosts),
+            http=bounded(limits.max_header_bytes, limits.head_seconds),
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=concurrency * CONNECTIONS_PER_CALL,
+            limit_concurrency=limits.max_concurrent_calls * CONNECTIONS_PER_CALL,
             timeout_graceful_shutdown=math.ceil(drain_seconds),
+            ssl_context_factory=(lambda config, default: tls.web_context()) if tls else None,
         )
     )
 
 
-def _endpoints(services: Services, slots: Slots) -> Any:
+def _endpoints(services: Services, slots: Slots, calls: Calls) -> Any:
     endpoints = {}
     for descriptor, service in services:
         for method in descriptor.methods:
             function = getattr(service, method.name)
-            endpoint = (_stream if method.server_streaming else _unary)(method, function, slots)
+            endpoint = (_stream if method.server_streaming else _unary)(method, function, slots, calls)
             endpoints[f"/{descriptor.full_name}/{method.name}"] = endpoint
     return endpoints
 
@@ -176,10 +195,12 @@ def _info(method: MethodDescriptor) -> MethodInfo[Any, Any]:
     )
 
 
-def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]], slots: Slots) -> Endpoint[Any, Any]:
+def _unary(
+    method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]], slots: Slots, calls: Calls
+) -> Endpoint[Any, Any]:
     async def unary(request: Any, context: RequestContext[Any, Any]) -> Any:
         try:
-            with slots:
+            with _begin(calls, method, context), slots:
                 return await function(request)
         except Exception as error:
             raise _connect_error(error, method.full_name) from error
@@ -187,10 +208,12 @@ def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message
     return Endpoint.unary(_info(method), unary)
 
 
-def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]], slots: Slots) -> Endpoint[Any, Any]:
+def _stream(
+    method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]], slots: Slots, calls: Calls
+) -> Endpoint[Any, Any]:
     async def stream(request: Any, context: RequestContext[Any, Any]) -> AsyncIterator[Any]:
         try:
-            with slots:
+            with _begin(calls, method, context), slots:
                 async for message in function(request):
                     yield message
         except Exception as error:
@@ -199,8 +222,21 @@ def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Me
     return Endpoint.server_stream(_info(method), stream)
 
 
+def _begin(calls: Calls, method: MethodDescriptor, context: RequestContext[Any, Any]) -> Running:
+    headers, timeout_ms = context.request_headers, context.timeout_ms
+    protocol = "grpc-web" if headers.get("content-type", "").startswith("application/grpc-web") else "connect"
+    metadata = Metadata(
+        headers.get("authorization", ""),
+        headers.get(REQUEST_ID_KEY, ""),
+        headers.get(TRACE_KEY, ""),
+        None if timeout_ms is None else timeout_ms / 1000,
+    )
+    return calls.begin(method, protocol, metadata)
+
+
 def _connect_error(error: Exception, method: str) -> ConnectError:
-    code, status = to_status(error, method)
+    call = current_call()
+    code, status = to_status(error, method, call.request_id if call else "")
     details = [ErrorDetail(ConnectAny(type_url=detail.type_url, value=detail.value)) for detail in status.details]
     return ConnectError(_code(code), status.message, details)
 

@@ -1,4 +1,4 @@
-"""The gRPC services: `model` for the sidecar itself and one module for each family.
+"""The gRPC services: `model` and `admin` for the sidecar itself, `kserve` for every graph, and one module for each family.
 
 A family's module has `Spec` (its section of the card), `GRAPHS` and `OPTIONAL_GRAPHS` (in the bundle's order), `MAX_BATCH`,
 `THREADS`, `DESCRIPTOR` (the service in the contract) and `Service`, whose methods are the RPCs: `async` request → response, or

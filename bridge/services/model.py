@@ -8,7 +8,7 @@ from bridge.config import Limits
 from bridge.errors import InvalidArgument, NotFound
 from bridge.game_sessions import GameSessions
 from bridge.model_card import GraphCard, TensorSpec
-from bridge.registry import Key, RefusedModel, Registry, ServedModel
+from bridge.registry import Registry, ServedModel, UnservedModel
 from bridge.v1 import model_service_pb2 as pb
 
 DESCRIPTOR = pb.DESCRIPTOR.services_by_name["ModelService"]
@@ -21,51 +21,44 @@ class Service:
         self._registry = registry
 
     async def ListModels(self, request: pb.ListModelsRequest) -> pb.ListModelsResponse:
-        """List every bundle by name and version, the refused ones with the reason."""
-        entries: dict[Key, ServedModel | RefusedModel] = {**self._registry.served, **self._registry.refused}
-        models = [_model(entries[key]) for key in sorted(entries)]
+        """List every bundle by name and version, those that do not serve with the reason."""
+        models = [describe(*entry) for entry in self._registry.entries().values()]
         return pb.ListModelsResponse(models=[m for m in models if request.family in ("", m.family)])
 
     async def GetModel(self, request: pb.GetModelRequest) -> pb.GetModelResponse:
-        """Describe one bundle; version 0 is the latest that serves, or the latest refused one if none does."""
-        entry = self._find(request.model)
-        response = pb.GetModelResponse(model=_model(entry), card_json=entry.card_json)
+        """Describe one bundle; version 0 is the latest that serves, or the latest of all if none does."""
+        entry, since = self._find(request.model)
+        response = pb.GetModelResponse(model=describe(entry, since), card_json=entry.card_json)
         if isinstance(entry, ServedModel):
             response.graphs.extend(_graph(graph) for graph in entry.card.graphs)
             response.controls.extend(_control(control) for control in getattr(entry.spec, "controls", ()))
         return response
 
-    def _find(self, selector: pb.ModelSelector) -> ServedModel | RefusedModel:
+    def _find(self, selector: pb.ModelSelector) -> tuple[ServedModel | UnservedModel, UnservedModel | None]:
         if not selector.name:
             raise InvalidArgument("is empty, expected the name of a model", field="model.name")
-        served = {v: m for (name, v), m in list(self._registry.served.items()) if name == selector.name}
-        refused = {v: m for (name, v), m in list(self._registry.refused.items()) if name == selector.name}
-        versions = sorted({*served, *refused})
+        entries = self._registry.entries()
+        versions = {version: entry for (name, version), entry in entries.items() if name == selector.name}
         if not versions:
-            names = sorted({name for name, _ in (*self._registry.served, *self._registry.refused)})
+            names = sorted({name for name, _ in entries})
             raise NotFound(f'there is no model "{selector.name}", there are {names}', field="model.name")
-        version = selector.version or max(served or refused)
-        entry = served.get(version) or refused.get(version)
-        if entry is None:
-            raise NotFound(f'"{selector.name}" has versions {versions}, not {version}', field="model.version")
-        return entry
+        served = [version for version, (entry, _) in versions.items() if isinstance(entry, ServedModel)]
+        found = versions.get(selector.version or max(served or versions))
+        if found is None:
+            raise NotFound(f'"{selector.name}" has versions {list(versions)}, not {selector.version}', field="model.version")
+        return found
 
 
-def _model(entry: ServedModel | RefusedModel) -> pb.Model:
-    if isinstance(entry, RefusedModel):
-        return pb.Model(
-            name=entry.name,
-            version=entry.version,
-            family=entry.family,
-            state=pb.MODEL_STATE_FAILED,
-            reason=entry.reason,
-        )
-    card = entry.card
+def describe(entry: ServedModel | UnservedModel, since: UnservedModel | None = None) -> pb.Model:
+    """Return what a list says of a bundle; `since` is what became of a served one's files after it was loaded."""
+    if isinstance(entry, UnservedModel):
+        return pb.Model(name=entry.name, version=entry.version, family=entry.family, state=entry.state, reason=entry.reason)
     return pb.Model(
-        name=card.name,
-        version=card.version,
-        family=card.family,
+        name=entry.card.name,
+        version=entry.card.version,
+        family=entry.card.family,
         state=pb.MODEL_STATE_SERVING,
+        reason=since.reason if since else "",
         provider=entry.provider,
     )
 

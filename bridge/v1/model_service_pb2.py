@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from bridge.v1 import tensor_pb2 as bridge_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62ridge/v1/model_service.proto\x12\tbridge.v1\x1a\x16\x62ridge/v1/tensor.proto\".\n\rModelSelector\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\";\n\x08ServedBy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x10\n\x08provider\x18\x03 \x01(\t\"~\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0e\n\x06\x66\x61mily\x18\x03 \x01(\t\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.bridge.v1.ModelState\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x10\n\x08provider\x18\x06 \x01(\t\"T\n\x11TensorDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x05\x64type\x18\x02 \x01(\x0e\x32\x13.bridge.v1.DataType\x12\r\n\x05shape\x18\x03 \x03(\x03\"\x91\x01\n\x05Graph\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\r\n\x05opset\x18\x03 \x01(\r\x12,\n\x06inputs\x18\x04 \x03(\x0b\x32\x1c.bridge.v1.TensorDescription\x12-\n\x07outputs\x18\x05 \x03(\x0b\x32\x1c.bridge.v1.TensorDescription\"G\n\x07\x43ontrol\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03low\x18\x02 \x01(\x02\x12\x0c\n\x04high\x18\x03 \x01(\x02\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\"#\n\x11ListModelsRequest\x12\x0e\n\x06\x66\x61mily\x18\x01 \x01(\t\"6\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.bridge.v1.Model\":\n\x0fGetModelRequest\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.bridge.v1.ModelSelector\"\x8e\x01\n\x10GetModelResponse\x12\x1f\n\x05model\x18\x01 \x01(\x0b\x32\x10.bridge.v1.Model\x12 \n\x06graphs\x18\x02 \x03(\x0b\x32\x10.bridge.v1.Graph\x12\x11\n\tcard_json\x18\x03 \x01(\t\x12$\n\x08\x63ontrols\x18\x04 \x03(\x0b\x32\x12.bridge.v1.Control*Z\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_SERVING\x10\x01\x12\x16\n\x12MODEL_STATE_FAILED\x10\x02\x32\x9e\x01\n\x0cModelService\x12I\n\nListModels\x12\x1c.bridge.v1.ListModelsRequest\x1a\x1d.bridge.v1.ListModelsResponse\x12\x43\n\x08GetModel\x12\x1a.bridge.v1.GetModelRequest\x1a\x1b.bridge.v1.GetModelResponseB\x10\xaa\x02\rMetabridge.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62ridge/v1/model_service.proto\x12\tbridge.v1\x1a\x16\x62ridge/v1/tensor.proto\".\n\rModelSelector\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\";\n\x08ServedBy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x10\n\x08provider\x18\x03 \x01(\t\"~\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0e\n\x06\x66\x61mily\x18\x03 \x01(\t\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.bridge.v1.ModelState\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x10\n\x08provider\x18\x06 \x01(\t\"T\n\x11TensorDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x05\x64type\x18\x02 \x01(\x0e\x32\x13.bridge.v1.DataType\x12\r\n\x05shape\x18\x03 \x03(\x03\"\x91\x01\n\x05Graph\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\r\n\x05opset\x18\x03 \x01(\r\x12,\n\x06inputs\x18\x04 \x03(\x0b\x32\x1c.bridge.v1.TensorDescription\x12-\n\x07outputs\x18\x05 \x03(\x0b\x32\x1c.bridge.v1.TensorDescription\"G\n\x07\x43ontrol\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03low\x18\x02 \x01(\x02\x12\x0c\n\x04high\x18\x03 \x01(\x02\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\"#\n\x11ListModelsRequest\x12\x0e\n\x06\x66\x61mily\x18\x01 \x01(\t\"6\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.bridge.v1.Model\":\n\x0fGetModelRequest\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.bridge.v1.ModelSelector\"\x8e\x01\n\x10GetModelResponse\x12\x1f\n\x05model\x18\x01 \x01(\x0b\x32\x10.bridge.v1.Model\x12 \n\x06graphs\x18\x02 \x03(\x0b\x32\x10.bridge.v1.Graph\x12\x11\n\tcard_json\x18\x03 \x01(\t\x12$\n\x08\x63ontrols\x18\x04 \x03(\x0b\x32\x12.bridge.v1.Control*\xa8\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_SERVING\x10\x01\x12\x16\n\x12MODEL_STATE_FAILED\x10\x02\x12\x17\n\x13MODEL_STATE_LOADING\x10\x03\x12\x19\n\x15MODEL_STATE_AVAILABLE\x10\x04\x12\x18\n\x14MODEL_STATE_DRAINING\x10\x05\x32\x9e\x01\n\x0cModelService\x12I\n\nListModels\x12\x1c.bridge.v1.ListModelsRequest\x1a\x1d.bridge.v1.ListModelsResponse\x12\x43\n\x08GetModel\x12\x1a.bridge.v1.GetModelRequest\x1a\x1b.bridge.v1.GetModelResponseB\x10\xaa\x02\rMetabridge.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bridge.v1.model_service_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\252\002\rMetabridge.V1'
-  _globals['_MODELSTATE']._serialized_start=910
-  _globals['_MODELSTATE']._serialized_end=1000
+  _globals['_MODELSTATE']._serialized_start=911
+  _globals['_MODELSTATE']._serialized_end=1079
   _globals['_MODELSELECTOR']._serialized_start=68
   _globals['_MODELSELECTOR']._serialized_end=114
   _globals['_SERVEDBY']._serialized_start=116
@@ -55,6 +55,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELREQUEST']._serialized_end=763
   _globals['_GETMODELRESPONSE']._serialized_start=766
   _globals['_GETMODELRESPONSE']._serialized_end=908
-  _globals['_MODELSERVICE']._serialized_start=1003
-  _globals['_MODELSERVICE']._serialized_end=1161
+  _globals['_MODELSERVICE']._serialized_start=1082
+  _globals['_MODELSERVICE']._serialized_end=1240
 # @@protoc_insertion_point(module_scope)

@@ -12,9 +12,15 @@ class ModelState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_STATE_UNSPECIFIED: _ClassVar[ModelState]
     MODEL_STATE_SERVING: _ClassVar[ModelState]
     MODEL_STATE_FAILED: _ClassVar[ModelState]
+    MODEL_STATE_LOADING: _ClassVar[ModelState]
+    MODEL_STATE_AVAILABLE: _ClassVar[ModelState]
+    MODEL_STATE_DRAINING: _ClassVar[ModelState]
 MODEL_STATE_UNSPECIFIED: ModelState
 MODEL_STATE_SERVING: ModelState
 MODEL_STATE_FAILED: ModelState
+MODEL_STATE_LOADING: ModelState
+MODEL_STATE_AVAILABLE: ModelState
+MODEL_STATE_DRAINING: ModelState
 
 class ModelSelector(_message.Message):
     __slots__ = ("name", "version")

@@ -52,7 +52,7 @@ class ModelServiceServicer(object):
     """
 
     def ListModels(self, request, context):
-        """Lists every bundle found in the models folder, the refused ones with the reason.
+        """Lists every bundle found in the models folder, those that do not serve with the reason.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -8,11 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+import tiny_models
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.batcher import Batcher, BatchLimits
-from bridge.errors import ResourceExhausted
+from bridge.calls import Calls, Metadata
+from bridge.errors import DeadlineExceeded, ResourceExhausted
+from bridge.model_card import read_card
+from bridge.session import Session
+from bridge.v1 import npc_service_pb2
+
+METHOD = npc_service_pb2.DESCRIPTOR.services_by_name["NpcService"].methods_by_name["ChooseActions"]
 
 
 class Doubles:
@@ -25,10 +32,13 @@ class Doubles:
         self.started = threading.Event()
         self._inline = inline
         self._limit = limit
+        self.running = 0
 
     def run(self, feeds):
+        self.running += 1
         self.started.set()
         assert self.gate.wait(30)
+        self.running -= 1
         self.sizes.append(len(feeds["x"]))
         if (feeds["x"] < 0).any():
             raise RuntimeError("a negative number")
@@ -225,6 +235,108 @@ def test_work_that_has_begun_is_let_into_a_full_queue():
     assert len(in_loop(test, session, capacity=2)) == 4
 
 
+def test_so_many_instances_run_at_the_same_time_and_no_more():
+    session = Doubles()
+
+    async def test(batcher):
+        session.gate.clear()
+        calls = [asyncio.create_task(batcher.run(feeds(value))) for value in range(5)]
+        while session.running < 2:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
+        assert (session.running, len(batcher._queue)) == (2, 3)
+        session.gate.set()
+        return await asyncio.gather(*calls)
+
+    answers = in_loop(test, session, instances=2, max_batch=1)
+    assert [answer["y"].tolist() for answer in answers] == [[[0.0]], [[2.0]], [[4.0]], [[6.0]], [[8.0]]]
+
+
+def begin(seconds_left):
+    """Make this task a call with a deadline."""
+    return Calls().begin(METHOD, "grpc", Metadata(seconds_left=seconds_left)).__enter__()
+
+
+def test_a_request_whose_deadline_is_past_is_never_run_even_if_nobody_cancels_it():
+    session = Doubles()
+
+    async def call(batcher, value, seconds_left):
+        begin(seconds_left)
+        return await batcher.run(feeds(value))
+
+    async def test(batcher):
+        session.gate.clear()
+        calls = [asyncio.create_task(call(batcher, 0, None))]
+        await asyncio.to_thread(session.started.wait, 30)
+        calls += [asyncio.create_task(call(batcher, value, left)) for value, left in ((1, 0.01), (2, 60), (3, None))]
+        await asyncio.sleep(0.05)
+        session.gate.set()
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    first, late, third, fourth = in_loop(test, session)
+    assert isinstance(late, DeadlineExceeded)
+    assert [answer["y"].tolist() for answer in (first, third, fourth)] == [[[0.0]], [[4.0]], [[6.0]]]
+    assert session.sizes == [1, 2]
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_large_request_stops_between_its_parts_when_its_deadline_is_past(inline):
+    session = Doubles(inline=inline)
+
+    async def test(batcher):
+        call = begin(60)
+        run = session.run
+
+        def run_and_expire(given):
+            call.deadline_s = 0.0
+            return run(given)
+
+        session.run = run_and_expire
+        with pytest.raises(DeadlineExceeded, match="before the model could run"):
+            await batcher.run(feeds(*range(20)))
+
+    in_loop(test, session)
+    assert session.sizes == [8]
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory):
+    """A real session of a tiny policy, and its card."""
+    folder = tiny_models.write_npc(tmp_path_factory.mktemp("models"))
+    card = read_card(folder / "card.json").graph("policy")
+    return Session(folder, card, providers=["CPUExecutionProvider"], threads=1, warm_up_rows=8, strict=False)
+
+
+ROWS = st.lists(st.integers(1, 40), min_size=2, max_size=12)
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ROWS, st.integers(1, 64), st.integers(1, 3), st.integers(0, 2**32 - 1))
+def test_what_onnx_runtime_makes_of_a_batch_equals_the_unbatched_answers(policy, rows, max_batch, instances, seed):
+    generator = np.random.default_rng(seed)
+    requests = [
+        {
+            "position": generator.normal(size=(count, 3)).astype(np.float32),
+            "noise": generator.normal(size=(count, 7)).astype(np.float32),
+            "action_mask": np.ones((count, 5), bool),
+        }
+        for count in rows
+    ]
+
+    async def test(batcher):
+        answers = await asyncio.gather(*(batcher.run(request) for request in requests))
+        return answers, max(batcher.batch_sizes)
+
+    answers, largest = in_loop(test, policy, max_batch=max_batch, instances=instances, max_wait_s=0.001)
+    assert largest <= max_batch
+    if rows[0] + rows[1] <= max_batch:
+        assert largest >= rows[0] + rows[1], "nothing was batched, so nothing was tested"
+    for request, answer in zip(requests, answers, strict=True):
+        alone = policy.run(request)
+        np.testing.assert_allclose(answer["move"], alone["move"], rtol=0, atol=1e-4 * 2)
+        np.testing.assert_array_equal(answer["act"], alone["act"])
+
+
 @pytest.mark.parametrize("who", [0, 1, 2])
 def test_a_cancelled_request_leaves_the_queue_and_is_not_run(who):
     session = Doubles()
@@ -289,7 +401,7 @@ def test_the_worker_ends_when_nothing_waits_and_starts_again():
         for value in range(3):
             await batcher.run(feeds(value))
             await turns()
-            assert batcher._worker is None
+            assert not batcher._workers
 
     in_loop(test, Doubles())
 

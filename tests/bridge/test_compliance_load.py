@@ -14,7 +14,10 @@ from conftest import sidecar_in_thread
 from family_cases import CASES, Case, same, write_models
 from wire import PROTOCOLS, open_wire
 
+from bridge.client import Client
 from bridge.config import Limits
+
+ADMIN_TOKEN = "compliance-admin-token"
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +97,51 @@ def test_a_call_too_many_is_refused_at_once(models, protocol) -> None:
         assert case.call(wire, data).code == "RESOURCE_EXHAUSTED"
         assert [call.result().code for call in slow] == ["DEADLINE_EXCEEDED"] * 2
         assert case.call(wire, b"\xff").code == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_reload_in_the_middle_of_calls_changes_no_answer(models, family, case, protocol) -> None:
+    data = [case.request(1 + seed % 2, seed).SerializeToString() for seed in range(4)]
+    with (
+        sidecar_in_thread(models, admin_token_file=token_file(models)) as sidecar,
+        ThreadPoolExecutor(4) as pool,
+        Client(f"127.0.0.1:{sidecar.port}", token=ADMIN_TOKEN) as client,
+        to(sidecar, protocol) as wire,
+    ):
+        expected = [case.call(wire, one).message for one in data]
+        before = sidecar.registry.served[family, 2].digest, sidecar.reloader.counts.loaded
+        calls = [pool.submit(case.call, wire, one) for one in data * 6]
+        for _ in range(3):
+            client.load_model(family, 2)
+        answers = [call.result() for call in calls]
+        assert (sidecar.registry.served[family, 2].digest, sidecar.reloader.counts.loaded) == (before[0], before[1] + 3)
+    for wanted, answer in zip(expected * 6, answers, strict=True):
+        same(case, wanted, answer.message)
+
+
+def token_file(folder: Path) -> Path:
+    """Write the admin token beside the bundles, where the registry passes over it."""
+    path = folder / ".admin-token"
+    path.write_text(ADMIN_TOKEN)
+    return path
+
+
+@pytest.fixture(scope="module")
+def guarded(models: Path):
+    """A sidecar that wants a token."""
+    path = models / ".token"
+    path.write_text("compliance-token-01")
+    with sidecar_in_thread(models, token_file=path) as sidecar:
+        yield sidecar
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_call_without_the_token_runs_nothing(guarded, family, case, protocol) -> None:
+    with to(guarded, protocol) as wire:
+        answer = case.call(wire, case.request(2, 5))
+        assert (answer.code, answer.reasons) == ("UNAUTHENTICATED", ["UNAUTHENTICATED"])
+        assert "authorization: Bearer" in answer.text
+    assert not any(b.batch_sizes for b in guarded.registry.served[family, 2].batchers.values())
 
 
 class Held:

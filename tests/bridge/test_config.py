@@ -13,7 +13,13 @@ import pytest
 from bridge import config
 from bridge.__main__ import main
 
-COMMANDS = {"serve": config.ServeConfig, "models": config.ModelsConfig, "call": config.CallConfig}
+COMMANDS = {
+    "serve": config.ServeConfig,
+    "models": config.ModelsConfig,
+    "call": config.CallConfig,
+    "top": config.TopConfig,
+    "doctor": config.DoctorConfig,
+}
 
 
 def docstrings(kind):

@@ -13,20 +13,23 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import tiny_models
 
+from bridge.bundle_loader import LoadOptions, load_bundle
 from bridge.config import Limits
 from bridge.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from bridge.game_sessions import GameSessions
-from bridge.registry import LoadOptions, Registry
+from bridge.registry import Registry
+from bridge.reloader import Reloader
 from bridge.services import family_modules
 from bridge.services import model as model_service
 from bridge.v1 import model_service_pb2 as pb
 
 
 def load(models):
-    registry = Registry(family_modules())
     with ThreadPoolExecutor(1) as executor:
-        registry.load(models, LoadOptions(providers=["CPUExecutionProvider"], strict=False, executor=executor))
-    return registry
+        options = LoadOptions(providers=["CPUExecutionProvider"], strict=False, executor=executor)
+        reloader = Reloader(Registry(), models, lambda folder: load_bundle(folder, family_modules(), options))
+        asyncio.run(reloader.start())
+    return reloader.registry
 
 
 def edit(folder, change):
@@ -95,7 +98,7 @@ def test_what_is_not_there_is_said_with_what_is(tmp_path, name, version, kind, f
 
 def test_nothing_is_found_before_everything_is_loaded():
     with pytest.raises(Unavailable, match="still loads") as caught:
-        select(Registry(family_modules()), "guard")
+        select(Registry(), "guard")
     assert caught.value.retry_s
 
 

@@ -11,11 +11,11 @@ from wire import open_wire
 
 from bridge.errors import InvalidArgument
 from bridge.rpc import parse
-from bridge.services import family_modules
+from bridge.services import family_modules, kserve
 from bridge.services import model as model_service
 from bridge.v1 import npc_service_pb2 as pb
 
-DESCRIPTORS = [model_service.DESCRIPTOR, *(module.DESCRIPTOR for module in family_modules().values())]
+DESCRIPTORS = [model_service.DESCRIPTOR, kserve.DESCRIPTOR, *(module.DESCRIPTOR for module in family_modules().values())]
 METHODS = [(f"{service.full_name}/{method.name}", method) for service in DESCRIPTORS for method in service.methods]
 HEALTH = ("grpc.health.v1.Health/Check", "grpc.health.v1.Health/Watch")
 REFLECTION = tuple(f"grpc.reflection.{version}.ServerReflection/ServerReflectionInfo" for version in ("v1", "v1alpha"))

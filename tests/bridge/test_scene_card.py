@@ -9,8 +9,8 @@ import pytest
 import tiny_scene
 from tiny_scene import SCENE_SPEC
 
+from bridge.bundle_loader import LoadOptions, load_bundle
 from bridge.model_card import read_card
-from bridge.registry import LoadOptions, Registry
 from bridge.scene_card import Spec
 from bridge.services import family_modules
 
@@ -86,6 +86,5 @@ def test_a_bundle_without_its_encoder_is_refused(tmp_path):
     folder = tiny_scene.write_scene(tmp_path)
     text = (folder / "card.json").read_text().replace('"encoder"', '"coder"').replace("encoder.onnx", "coder.onnx")
     (folder / "card.json").write_text(text)
-    registry = Registry(family_modules())
-    registry.load(tmp_path, LoadOptions(providers=["CPUExecutionProvider"], strict=False, executor=None))
-    assert "family scene has ['prior', 'decoder', 'encoder']" in registry.refused["island", 1].reason
+    options = LoadOptions(providers=["CPUExecutionProvider"], strict=False, executor=None)
+    assert "family scene has ['prior', 'decoder', 'encoder']" in load_bundle(folder, family_modules(), options).reason

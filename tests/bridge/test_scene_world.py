@@ -175,7 +175,7 @@ def test_a_stream_that_nobody_reads_makes_only_a_few_tiles(own):
         call = client._scenes.StreamScenes(request)
         assert [next(call).index for _ in range(3)] == [0, 1, 2]
         waiting = settled(prior)
-        assert waiting <= (3 + 3 + 16) * STEPS, "transport buffers hold a few MiB, the sidecar a few tiles"
+        assert waiting <= (3 + 3 + 32) * STEPS, "transport buffers hold a few MiB, the sidecar a few tiles"
         assert [next(call).index for _ in range(30)] == list(range(3, 33))
         call.cancel()
     assert settled(prior) < 200 * STEPS

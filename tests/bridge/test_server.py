@@ -26,6 +26,7 @@ from bridge.__main__ import main
 from bridge.client import Client
 from bridge.config import ServeConfig
 from bridge.server import Sidecar
+from bridge.v1 import model_service_pb2
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 SERVICES = ["bridge.v1.AvatarService", "bridge.v1.ModelService", "bridge.v1.NpcService"]
@@ -67,13 +68,13 @@ def test_health_is_serving_for_every_service(client):
 def test_health_is_not_serving_before_the_models_are_warm_and_calls_say_so(tiny_folder):
     gate, port = threading.Event(), free_port()
     sidecar = Sidecar(ServeConfig(models=tiny_folder, port=port, web_port=-1))
-    load = sidecar.registry.load
+    load = sidecar.reloader.load
 
-    def held(*arguments):
+    def held(folder):
         assert gate.wait(60)
-        load(*arguments)
+        return load(folder)
 
-    sidecar.registry.load = held
+    sidecar.reloader.load = held
 
     async def life():
         async with sidecar:
@@ -85,7 +86,7 @@ def test_health_is_not_serving_before_the_models_are_warm_and_calls_say_so(tiny_
         grpc.channel_ready_future(client.channel).result(30)
         watch = health_pb2_grpc.HealthStub(client.channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
         assert next(watch).status == NOT_SERVING
-        assert client.models() == []
+        assert {model.state for model in client.models()} == {model_service_pb2.MODEL_STATE_LOADING}
         with open_wire("grpc", f"127.0.0.1:{port}", "http://127.0.0.1:1") as wire:
             answer = wire.call(CASES["ChooseActions"].method, CASES["ChooseActions"].request(1, 1).SerializeToString())
         assert (answer.code, answer.retries) == ("UNAVAILABLE", [1.0])
@@ -156,7 +157,7 @@ def test_the_ready_line_names_both_ports_the_models_and_the_process(tmp_path):
 
     ready = asyncio.run(line())
     assert (ready["models"], ready["refused"]) == (["guard:1"], ["broken:1"])
-    assert set(ready) == {"address", "web", "models", "refused", "pid"}
+    assert set(ready) == {"address", "tls", "web", "models", "refused", "pid"}
 
 
 def test_a_named_port_takes_the_next_one_for_the_web(tiny_folder):
@@ -199,7 +200,15 @@ def test_a_refusal_to_start_is_one_line_without_a_traceback(tmp_path):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", ""])
 def test_an_address_that_others_can_reach_is_refused(tmp_path, explained, host):
-    explained("--models", tmp_path, "--port", 0, "--host", host, texts=["neither TLS nor a token"])
+    explained(
+        "--models",
+        tmp_path,
+        "--port",
+        0,
+        "--host",
+        host,
+        texts=["no TLS (--tls-cert and --tls-key) and no token (--token-file"],
+    )
 
 
 @pytest.mark.parametrize("flag", ["--port", "--web-port"])
@@ -221,9 +230,18 @@ def test_a_busy_port_is_said_with_what_to_do(tmp_path, explained, flag):
         (("--port", 70_000), "--port is 70000"),
         (("--port", 65_535), "--web-port is 65536"),
         (("--port", 0, "--web-port", -2), "--web-port is -2"),
-        (("--max-batch", -5), "--max-batch is -5, expected at least 0"),
+        (("--max-batch", 0), "--max-batch is 0, expected 1 to 1048576"),
         (("--max-wait-ms", "nan"), "--max-wait-ms is nan"),
-        (("--queue-capacity", 0), "--queue-capacity is 0, expected at least 1"),
+        (("--queue-capacity", 0), "--queue-capacity is 0, expected 1 to 1048576"),
+        (("--instances", 0), "--instances is 0, expected 1 to 64"),
+        (("--latest", -1), "--latest is -1, expected at least 0"),
+        (("--watch-seconds", "inf"), "--watch-seconds is inf, expected 0 to 3600"),
+        (("--pin", "guard"), '--pin: "guard" pins nothing, expected MODEL=VERSION'),
+        (("--pin", "guard=0"), '"guard=0" pins nothing'),
+        (("--model-settings", "guard=3"), '"guard=3" is no setting, expected MODEL.SETTING=VALUE'),
+        (("--model-settings", "guard.colour=3"), 'sets "colour", expected one of'),
+        (("--model-settings", "guard.max_batch=0"), "--model-settings: guard: Expected `int` >= 1"),
+        (("--model-settings", "guard.max_batch=many"), "--model-settings: guard: Expected `int"),
         (("--drain-seconds", -1), "--drain-seconds is -1"),
         (("--limits.max-agents", 0), "--limits.max-agents is 0"),
     ],

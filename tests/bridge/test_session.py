@@ -11,11 +11,11 @@ import onnxruntime as ort
 import pytest
 import tiny_models
 
-from bridge import session as session_module
 from bridge.model_card import TensorSpec, read_card, sha256_file
-from bridge.session import CPU, CUDA, Session, SessionError, choose_providers
+from bridge.providers import COREML, CPU, CUDA, DIRECTML, TENSORRT, ProviderError, choose_providers, cuda_driver
+from bridge.session import Session, SessionError
 
-NO_CUDA = CUDA not in ort.get_available_providers() or not session_module._cuda_driver()
+NO_CUDA = CUDA not in ort.get_available_providers() or not cuda_driver()
 FEEDS = {"position": np.ones((2, 3), np.float32), "noise": np.zeros((2, 7), np.float32), "action_mask": np.ones((2, 5), bool)}
 
 
@@ -24,6 +24,9 @@ def bundle(tmp_path):
     """A real bundle's folder and its only graph."""
     folder = tiny_models.write_npc(tmp_path)
     return folder, read_card(folder / "card.json").graph("policy")
+
+
+CAPPED = {"device_id": "1", "gpu_mem_limit": str(512 << 20), "arena_extend_strategy": "kSameAsRequested"}
 
 
 def opened(folder, graph, **options):
@@ -113,22 +116,22 @@ def test_a_graph_with_a_fixed_batch_is_refused_at_load(bundle):
 
 
 def test_the_cpu_is_taken_when_it_is_asked_for():
-    assert choose_providers("cpu") == [CPU]
+    assert choose_providers(["cpu"]) == [CPU]
 
 
 @pytest.mark.skipif(not NO_CUDA, reason="there is a CUDA device here")
 def test_strict_fails_without_cuda_and_says_what_to_do():
     with pytest.raises(
-        SessionError, match=r"--providers strict wants CUDAExecutionProvider, but .*install .*or use --providers auto"
+        ProviderError, match=r"--providers strict wants CUDAExecutionProvider, but .*install .*or use --providers auto"
     ):
-        choose_providers("strict")
+        choose_providers(["strict"])
 
 
 @pytest.mark.skipif(not NO_CUDA, reason="there is a CUDA device here")
 def test_auto_falls_back_to_the_cpu_and_says_so_in_the_log(caplog):
     with caplog.at_level(logging.WARNING, logger="metabridge"):
-        assert choose_providers("auto") == [CPU]
-    assert "serving on CPUExecutionProvider: " in caplog.text
+        assert choose_providers(["auto"]) == [CPU]
+    assert "serving without CUDAExecutionProvider: " in caplog.text
 
 
 @pytest.mark.skipif(not NO_CUDA, reason="there is a CUDA device here")
@@ -137,6 +140,58 @@ def test_a_strict_session_that_fell_back_is_refused_and_another_names_the_cpu(bu
     with pytest.raises(SessionError, match="runs on CPUExecutionProvider, --providers strict wants CUDAExecutionProvider"):
         opened(*bundle, providers=[CUDA, CPU], strict=True)
     assert opened(*bundle, providers=[CUDA, CPU]).provider == CPU
+
+
+@pytest.fixture
+def every_provider(monkeypatch):
+    """A build of ONNX Runtime that offers every provider, on a machine with a CUDA driver."""
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [TENSORRT, CUDA, DIRECTML, COREML, CPU])
+    monkeypatch.setattr("bridge.providers.cuda_driver", lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["auto"], [(CUDA, CAPPED), CPU]),
+        (["strict"], [(CUDA, CAPPED), CPU]),
+        (["tensorrt", "cuda"], [(TENSORRT, {"device_id": "1", "trt_max_workspace_size": str(512 << 20)}), (CUDA, CAPPED), CPU]),
+        (["directml", "coreml"], [(DIRECTML, {"device_id": "1"}), COREML, CPU]),
+        (["cpu", "cuda"], [CPU, (CUDA, CAPPED)]),
+    ],
+)
+def test_providers_are_asked_for_in_order_with_device_and_memory(every_provider, words, expected):
+    assert choose_providers(words, device_id=1, gpu_memory_mib=512) == expected
+
+
+def test_a_provider_that_is_missing_is_passed_over_unless_it_is_the_first_of_strict(every_provider, monkeypatch, caplog):
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
+    with caplog.at_level(logging.WARNING, logger="metabridge"):
+        assert choose_providers(["tensorrt", "cuda"]) == [(CUDA, {"device_id": "0"}), CPU]
+    assert "serving without TensorrtExecutionProvider: this build of ONNX Runtime offers" in caplog.text
+    assert choose_providers(["strict", "cuda", "tensorrt"]) == [(CUDA, {"device_id": "0"}), CPU]
+    with pytest.raises(ProviderError, match="strict wants TensorrtExecutionProvider"):
+        choose_providers(["strict", "tensorrt", "cuda"])
+
+
+def test_the_options_of_a_provider_reach_onnx_runtime(bundle, monkeypatch):
+    asked, real = [], ort.InferenceSession
+
+    def record(source, options, providers):
+        asked.append(providers)
+        return real(source, options, providers=[CPU])
+
+    monkeypatch.setattr(ort, "InferenceSession", record)
+    entry = (CUDA, {"device_id": "1", "gpu_mem_limit": "1048576"})
+    assert opened(*bundle, providers=[entry, CPU]).provider == CPU
+    assert asked == [[entry, CPU]]
+
+
+@pytest.mark.skipif(NO_CUDA, reason="no CUDA device here")
+def test_a_graph_runs_on_cuda_as_on_the_cpu(bundle):
+    session = opened(*bundle, providers=choose_providers(["strict"], gpu_memory_mib=512), strict=True)
+    assert session.provider == CUDA
+    assert session._session.get_provider_options()[CUDA]["gpu_mem_limit"] == str(512 << 20)
+    np.testing.assert_allclose(session.run(FEEDS)["move"], opened(*bundle).run(FEEDS)["move"], atol=1e-4)
 
 
 def test_small_batches_run_on_the_event_loop_and_large_ones_do_not(bundle):

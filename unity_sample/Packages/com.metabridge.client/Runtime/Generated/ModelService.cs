@@ -44,13 +44,15 @@ namespace Metabridge.V1 {
             "AQoQR2V0TW9kZWxSZXNwb25zZRIfCgVtb2RlbBgBIAEoCzIQLmJyaWRnZS52",
             "MS5Nb2RlbBIgCgZncmFwaHMYAiADKAsyEC5icmlkZ2UudjEuR3JhcGgSEQoJ",
             "Y2FyZF9qc29uGAMgASgJEiQKCGNvbnRyb2xzGAQgAygLMhIuYnJpZGdlLnYx",
-            "LkNvbnRyb2wqWgoKTW9kZWxTdGF0ZRIbChdNT0RFTF9TVEFURV9VTlNQRUNJ",
-            "RklFRBAAEhcKE01PREVMX1NUQVRFX1NFUlZJTkcQARIWChJNT0RFTF9TVEFU",
-            "RV9GQUlMRUQQAjKeAQoMTW9kZWxTZXJ2aWNlEkkKCkxpc3RNb2RlbHMSHC5i",
-            "cmlkZ2UudjEuTGlzdE1vZGVsc1JlcXVlc3QaHS5icmlkZ2UudjEuTGlzdE1v",
-            "ZGVsc1Jlc3BvbnNlEkMKCEdldE1vZGVsEhouYnJpZGdlLnYxLkdldE1vZGVs",
-            "UmVxdWVzdBobLmJyaWRnZS52MS5HZXRNb2RlbFJlc3BvbnNlQhCqAg1NZXRh",
-            "YnJpZGdlLlYxYgZwcm90bzM="));
+            "LkNvbnRyb2wqqAEKCk1vZGVsU3RhdGUSGwoXTU9ERUxfU1RBVEVfVU5TUEVD",
+            "SUZJRUQQABIXChNNT0RFTF9TVEFURV9TRVJWSU5HEAESFgoSTU9ERUxfU1RB",
+            "VEVfRkFJTEVEEAISFwoTTU9ERUxfU1RBVEVfTE9BRElORxADEhkKFU1PREVM",
+            "X1NUQVRFX0FWQUlMQUJMRRAEEhgKFE1PREVMX1NUQVRFX0RSQUlOSU5HEAUy",
+            "ngEKDE1vZGVsU2VydmljZRJJCgpMaXN0TW9kZWxzEhwuYnJpZGdlLnYxLkxp",
+            "c3RNb2RlbHNSZXF1ZXN0Gh0uYnJpZGdlLnYxLkxpc3RNb2RlbHNSZXNwb25z",
+            "ZRJDCghHZXRNb2RlbBIaLmJyaWRnZS52MS5HZXRNb2RlbFJlcXVlc3QaGy5i",
+            "cmlkZ2UudjEuR2V0TW9kZWxSZXNwb25zZUIQqgINTWV0YWJyaWRnZS5WMWIG",
+            "cHJvdG8z"));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Metabridge.V1.TensorReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Metabridge.V1.ModelState), }, null, new pbr::GeneratedClrTypeInfo[] {
@@ -86,6 +88,18 @@ namespace Metabridge.V1 {
     /// Refused; `reason` says why.
     /// </summary>
     [pbr::OriginalName("MODEL_STATE_FAILED")] Failed = 2,
+    /// <summary>
+    /// Being verified and warmed up.
+    /// </summary>
+    [pbr::OriginalName("MODEL_STATE_LOADING")] Loading = 3,
+    /// <summary>
+    /// In the models folder but not in service; `reason` says which setting or call left it out.
+    /// </summary>
+    [pbr::OriginalName("MODEL_STATE_AVAILABLE")] Available = 4,
+    /// <summary>
+    /// Out of service; calls that began with it are being finished.
+    /// </summary>
+    [pbr::OriginalName("MODEL_STATE_DRAINING")] Draining = 5,
   }
 
   #endregion
@@ -687,7 +701,7 @@ namespace Metabridge.V1 {
     public const int FamilyFieldNumber = 3;
     private string family_ = "";
     /// <summary>
-    /// Family that serves it, "avatar" or "npc"; empty for a refused bundle whose card cannot be read.
+    /// Family that serves it, "avatar" or "npc"; empty where the card was not or could not be read.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -717,7 +731,7 @@ namespace Metabridge.V1 {
     public const int ReasonFieldNumber = 5;
     private string reason_ = "";
     /// <summary>
-    /// Why it was refused and what to do; empty while it serves.
+    /// Why it does not serve and what to do. Of one that serves: why its files, changed since, were refused; else empty.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -732,7 +746,7 @@ namespace Metabridge.V1 {
     public const int ProviderFieldNumber = 6;
     private string provider_ = "";
     /// <summary>
-    /// ONNX Runtime's execution provider; empty for a refused bundle.
+    /// ONNX Runtime's execution provider; empty for a bundle that does not serve.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -2564,7 +2578,7 @@ namespace Metabridge.V1 {
         = pb::FieldCodec.ForMessage(18, global::Metabridge.V1.Graph.Parser);
     private readonly pbc::RepeatedField<global::Metabridge.V1.Graph> graphs_ = new pbc::RepeatedField<global::Metabridge.V1.Graph>();
     /// <summary>
-    /// Its graphs; empty for a refused bundle.
+    /// Its graphs; empty for a bundle that does not serve.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -2576,7 +2590,7 @@ namespace Metabridge.V1 {
     public const int CardJsonFieldNumber = 3;
     private string cardJson_ = "";
     /// <summary>
-    /// The whole card as JSON, as it stands in the bundle; empty for a refused bundle whose card cannot be read.
+    /// The whole card as JSON, as it stands in the bundle; empty where the card was not or could not be read.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]

@@ -25,7 +25,7 @@ namespace Metabridge.V1
         }
 
         /// <summary>
-        /// Lists every bundle found in the models folder, the refused ones with the reason.
+        /// Lists every bundle found in the models folder, those that do not serve with the reason.
         /// </summary>
         public Task<ListModelsResponse> ListModelsAsync(ListModelsRequest request, CallOptions options = default)
         {

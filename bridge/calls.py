@@ -1,0 +1,149 @@
+"""What surrounds every call on both ports: who may call, the deadline that queues keep to, where the time went, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable
+from contextvars import Context, ContextVar
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+
+from bridge.access import Access
+from bridge.errors import DeadlineExceeded, code_of
+
+SEVERAL = "several"
+REQUEST_ID_KEY, TRACE_KEY = "x-request-id", "traceparent"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,64}")
+_numbers = itertools.count(1)
+_process = secrets.token_hex(4)
+log = logging.getLogger("metabridge.calls")
+
+
+@dataclass
+class Call:
+    """A call that runs. Times are of `time.monotonic`; `queue_s` and `run_s` are sums over the graphs that ran for it."""
+
+    method: str
+    protocol: str = ""
+    request_id: str = ""
+    trace_parent: str = ""
+    deadline_s: float | None = None
+    model: str = ""
+    started_s: float = field(default_factory=time.monotonic)
+    ended_s: float = 0.0
+    queue_s: float = 0.0
+    run_s: float = 0.0
+    code: grpc.StatusCode = grpc.StatusCode.OK
+
+    def expired(self) -> bool:
+        """Return whether the caller has given up."""
+        return self.deadline_s is not None and time.monotonic() >= self.deadline_s
+
+    def uses(self, model: str) -> None:
+        """Note the model that the call is for; one for more than one says so."""
+        self.model = model if self.model in ("", model) else SEVERAL
+
+    def waited(self, queue_s: float, run_s: float) -> None:
+        """Add the time of one run: in the queue, and in ONNX Runtime."""
+        self.queue_s += queue_s
+        self.run_s += run_s
+
+
+_current: ContextVar[Call | None] = ContextVar("call", default=None)
+
+
+def current_call() -> Call | None:
+    """Return the call that this task works for, or `None` outside of calls."""
+    return _current.get()
+
+
+def shared_work(name: str) -> tuple[Call, Context]:
+    """Return a call without a deadline for work that several calls wait for, and the context that its task runs in."""
+    work, context = Call(name), Context()
+    context.run(_current.set, work)
+    return work, context
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a caller sends beside the request."""
+
+    authorization: str = ""
+    request_id: str = ""
+    trace_parent: str = ""
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Begins and ends calls: both edges go through here, once for each call, in a task of the call's own.
+
+    Each of `observers` is given every call when it has ended.
+    """
+
+    access: Access = field(default_factory=Access)
+    observers: tuple[Callable[[Call], None], ...] = ()
+
+    def begin(self, method: MethodDescriptor, protocol: str, metadata: Metadata) -> Running:
+        """Return the context in which a call runs.
+
+        Entering it raises `Unauthenticated` or `DeadlineExceeded`, which end a call before its request is looked at.
+        """
+        return Running(self, method, protocol, metadata)
+
+
+class Running:
+    """The context of one call: `with calls.begin(…) as call`."""
+
+    def __init__(self, calls: Calls, method: MethodDescriptor, protocol: str, metadata: Metadata) -> None:
+        self._calls = calls
+        self._service = method.containing_service.full_name
+        self._metadata = metadata
+        left = metadata.seconds_left
+        self.call = Call(
+            method.full_name,
+            protocol,
+            _request_id(metadata.request_id),
+            metadata.trace_parent,
+            None if left is None else time.monotonic() + left,
+        )
+
+    def __enter__(self) -> Call:
+        _current.set(self.call)
+        try:
+            self._calls.access.check(self._service, self._metadata.authorization)
+            if self.call.expired():
+                raise DeadlineExceeded("the deadline was past when the call arrived; give it more time")
+        except Exception as error:
+            self._end(error)
+            raise
+        return self.call
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        call = self.call
+        call.ended_s = time.monotonic()
+        if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+            call.code = grpc.StatusCode.DEADLINE_EXCEEDED if call.expired() else grpc.StatusCode.CANCELLED
+        elif error is not None:
+            call.code = code_of(error)
+        for observe in self._calls.observers:
+            observe(call)
+        if log.isEnabledFor(logging.DEBUG):
+            milliseconds = (call.ended_s - call.started_s) * 1000
+            log.debug("%s for %s ended with %s after %.1f ms", call.method, call.model, call.code.name, milliseconds)
+
+
+def _request_id(given: str) -> str:
+    """Return the caller's id where it is one, else a new one."""
+    return given if _REQUEST_ID.fullmatch(given) else f"{_process}-{next(_numbers)}"

@@ -1,0 +1,1 @@
+"""Generated from `proto/bridge/kserve` by `proto/generate.py`; never edited."""

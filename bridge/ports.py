@@ -1,0 +1,91 @@
+"""The sidecar's doors: gRPC on TCP and on a Unix domain socket, the web's listener, and what gRPC keeps clients to."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+from bridge.config import Limits
+from bridge.start_checks import StartError
+from bridge.tls import Tls
+
+KEEPALIVE_SECONDS, KEEPALIVE_TIMEOUT_SECONDS = 60, 20
+PING_STRIKES = 2
+
+
+def channel_options(limits: Limits) -> list[tuple[str, int]]:
+    """Return gRPC's settings for a server that clients cannot wedge.
+
+    Half-open connections end after 80 seconds, idle ones after `idle_seconds`; a client that pings without pause gets GOAWAY.
+    """
+    return [
+        ("grpc.max_receive_message_length", limits.max_message_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_concurrent_streams", limits.max_streams),
+        ("grpc.max_metadata_size", limits.max_header_bytes),
+        ("grpc.absolute_max_metadata_size", limits.max_header_bytes),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", round(limits.ping_seconds * 1000)),
+        ("grpc.http2.max_ping_strikes", PING_STRIKES),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
+        ("grpc.max_connection_idle_ms", round(limits.idle_seconds * 1000)),
+    ]
+
+
+def bind_tcp(server: Any, host: str, port: int, tls: Tls | None) -> int:
+    """Bind gRPC to an address; return the port, `StartError` where it is taken."""
+    address = f"{bracket(host)}:{port}"
+    try:
+        bound: int = server.add_secure_port(address, tls.server_credentials()) if tls else server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise StartError(f"cannot bind {address}: {error}; choose another --port, or 0 for a free one") from error
+    return bound
+
+
+def bind_unix(server: Any, path: Path, mode: int) -> None:
+    """Bind gRPC to a Unix domain socket with permissions; `StartError` where another process serves on it."""
+    if path.exists():
+        _check_stale(path)
+    before = os.umask(0o777 & ~mode)
+    try:
+        server.add_insecure_port(f"unix:{path}")
+        path.chmod(mode)
+    except (RuntimeError, OSError) as error:
+        raise StartError(f"cannot bind --unix-socket {path}: {error}; name a path in a folder that you may write to") from error
+    finally:
+        os.umask(before)
+
+
+def _check_stale(path: Path) -> None:
+    if not stat.S_ISSOCK(path.stat().st_mode):
+        raise StartError(f"--unix-socket {path} is a file that is no socket; name another path")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        if probe.connect_ex(str(path)) == 0:
+            raise StartError(f"another process serves on --unix-socket {path}; name another path, or stop it")
+    path.unlink()
+
+
+def bracket(host: str) -> str:
+    """Return a host as it stands before a port."""
+    return f"[{host}]" if ":" in host else host
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return the web's listener; `StartError` where the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(
+        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # unnamed, asyncio leaves Nagle's delay of 40 ms on
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise StartError(f"cannot bind {host}:{port}: {error}; choose another --web-port, or 0 for a free one") from error
+    listener.listen(128)
+    return listener
