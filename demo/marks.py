@@ -72,7 +72,8 @@ def _house(pen: ImageDraw.ImageDraw, shadow: ImageDraw.ImageDraw, at: Point, mar
     long, wide = 4.6 * mark.scale * scale, 3.4 * mark.scale * scale
 
     def corner(forward: float, side: float) -> Point:
-        return at[0] + forward * long * along[0] + side * wide * across[0], at[1] + forward * long * along[1] + side * wide * across[1]
+        x, y = (at[axis] + forward * long * along[axis] + side * wide * across[axis] for axis in (0, 1))
+        return x, y
 
     outline = [corner(1, 1), corner(1, -1), corner(-1, -1), corner(-1, 1)]
     away = SHADOW_METRES * 1.6 * scale
