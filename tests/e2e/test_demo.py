@@ -14,12 +14,13 @@ from scene_examples import trained
 from demo.commands import DemoError, scene_source
 from export.scene.trained import DEFAULT_NAME
 
+pytestmark = pytest.mark.timeout(900)
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def demo(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "demo", *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=840, check=False)
 
 
 @pytest.fixture(scope="module")
