@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SCENE := $(wildcard export/scene/defaults/terrain.safetensors)
 ENGINE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -23,19 +24,21 @@ lint: setup  ## ruff, mypy, buf.
 	$(BIN)/mypy
 	$(BIN)/buf lint
 
-models: setup  ## Fill models/ with the default avatar generator and a policy trained for a minute.
+models: setup  ## Fill models/ with the defaults (avatars, and worlds where one is committed) and a policy trained for a minute.
 	$(BIN)/python -m export avatar onnx --from default --name pixel --models models
+	$(if $(SCENE),$(BIN)/python -m export scene onnx --from default --name terrain --models models)
 	$(BIN)/python -m export npc train --run assistant --seconds 60
 	$(BIN)/python -m export npc onnx --from runs/npc/assistant --name assistant --models models
 
 serve: setup  ## Serve models/ on 127.0.0.1:50051 (gRPC) and 50052 (gRPC-Web, Connect).
 	$(BIN)/python -m bridge serve --models models
 
-bench: setup | models/assistant models/pixel  ## Measure the sidecar and write bench/RESULTS.md.
+bench: setup | models/assistant models/pixel $(if $(SCENE),models/terrain)  ## Measure the sidecar and write bench/RESULTS.md.
 	$(BIN)/python -m bench.run
 	$(BIN)/python -m bench.avatar_morph
+	$(if $(SCENE),$(BIN)/python -m bench.scene_streaming)
 
-models/assistant models/pixel:
+models/assistant models/pixel models/terrain:
 	$(MAKE) models
 
 proto: $(VENV)/proto.done  ## Write bridge/v1/ from proto/ with the oldest supported generator.

@@ -42,13 +42,14 @@ def session(path: Path, threads: int) -> ort.InferenceSession:
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _latest(models: Path, name: str) -> Path:
+def latest(models: Path, name: str) -> Path:
+    """Return the folder of a bundle's highest version."""
     versions = [int(folder.name) for folder in (models / name).iterdir() if folder.name.isdecimal()]
     return models / name / str(max(versions))
 
 
 def _actions(models: Path, name: str, agents: int) -> Case:
-    bundle = _latest(models, name)
+    bundle = latest(models, name)
     spec = json.loads((bundle / "card.json").read_text())["spec"]
     generator = np.random.default_rng(agents)
     observations = {o["name"]: generator.normal(size=(agents, *o["shape"])).astype(np.float32) for o in spec["observations"]}
@@ -70,7 +71,7 @@ def _actions(models: Path, name: str, agents: int) -> Case:
 
 
 def _avatars(models: Path, name: str, count: int) -> Case:
-    bundle = _latest(models, name)
+    bundle = latest(models, name)
     spec = json.loads((bundle / "card.json").read_text())["spec"]
     image = asset_pb2.ImageSpec(format=asset_pb2.IMAGE_FORMAT_RGBA8)
     request = avatar_service_pb2.GenerateAvatarsRequest(

@@ -259,17 +259,19 @@ class Client:
         mask: npt.NDArray[np.bool_],
         *,
         seed: int = 0,
+        neighbours: Sequence[scene_service_pb2.SceneNeighbour] = (),
         painted_ground: npt.NDArray[np.int8] | None = None,
         conditions: scene_service_pb2.SceneConditions | None = None,
         output: scene_service_pb2.SceneOutput | None = None,
         version: int = 0,
     ) -> scene_service_pb2.EditSceneResponse:
-        """Generate the cells of `mask` bool[T, T] anew; everything else keeps its bits."""
+        """Generate the cells of `mask` bool[T, T] anew, to fit the neighbours if any; everything else keeps its bits."""
         request = scene_service_pb2.EditSceneRequest(
             model=model_service_pb2.ModelSelector(name=model, version=version),
             tile=tile,
             mask=tensors.from_array(mask),
             seed=seed,
+            neighbours=neighbours,
             painted_ground=_optional(painted_ground),
             conditions=conditions,
             output=output,
@@ -309,7 +311,7 @@ class Client:
         output: scene_service_pb2.SceneOutput | None = None,
         version: int = 0,
     ) -> Iterator[scene_service_pb2.StreamScenesResponse]:
-        """Generate tiles one after another, by coordinates or along a camera's path.
+        """Generate tiles by coordinates or along a camera's path; each comes when it is ready, and its index says which it is.
 
         The call has no deadline: closing the iterator ends it.
         """

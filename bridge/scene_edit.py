@@ -11,7 +11,7 @@ from bridge.scene_generation import decode_tile, draw_codes, encode_tile
 from bridge.scene_request import Conditions, check_classes, check_codes, check_heights
 from bridge.scene_rules import ground_classes
 from bridge.scene_seams import smooth
-from bridge.scene_tile import Ints, Offset, Tile, surrounded
+from bridge.scene_tile import Ints, Neighbours, Offset, Tile, surrounded
 from bridge.v1 import scene_service_pb2 as pb
 
 FADE = 4
@@ -38,14 +38,24 @@ async def read_tile(model: ServedModel, message: pb.SceneTile, space: int, field
 
 
 async def edit(
-    model: ServedModel, tile: Tile, mask: Mask, seed: int, at: Offset, conditions: Conditions, painted: Ints | None
+    model: ServedModel,
+    tile: Tile,
+    mask: Mask,
+    seed: int,
+    at: Offset,
+    conditions: Conditions,
+    painted: Ints | None,
+    neighbours: Neighbours,
 ) -> Tile:
-    """Return the tile with the cells of `mask` made anew; everything else, and the edge, keeps its bits."""
+    """Return the tile with the cells of `mask` made anew to fit the rest of it and its neighbours.
+
+    Everything else, and the vertices of the edge, keeps its bits.
+    """
     spec: Spec = model.spec
     touched = mask.reshape(spec.grid, spec.downsample, spec.grid, spec.downsample).any(axis=(1, 3))
-    tokens = surrounded(spec, np.where(touched, spec.mask_token, tile.codes), {}, spec.prior_margin)
+    tokens = surrounded(spec, np.where(touched, spec.mask_token, tile.codes), neighbours, spec.prior_margin)
     codes = await draw_codes(model, seed, at, conditions, tokens, painted)
-    made = await decode_tile(model, codes, {}, begun=True)
+    made = await decode_tile(model, codes, neighbours, begun=True)
     weight = weights(mask)
     height = np.clip(tile.height + weight * (made.height - tile.height), spec.height.low, spec.height.high)
     return Tile(

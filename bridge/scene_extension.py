@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,10 +12,11 @@ from bridge.scene_card import Spec
 from bridge.scene_generation import decode_tile
 from bridge.scene_request import Conditions, check_codes, check_heights
 from bridge.scene_tile import AROUND, Floats, Ints, Neighbours, Offset, Tile, shared
-from bridge.scene_world import Worlds, dependencies
+from bridge.scene_world import Worlds, dependencies, turn
 from bridge.spaces import offset_to_gltf
 from bridge.v1 import scene_service_pb2 as pb
 
+MIDDLE: Offset = (0, 0)
 CLAIM_SHARE = 0.5
 """Share of the model's range of heights by which a neighbour may differ from what its codes decode to, on average.
 
@@ -44,50 +45,68 @@ def check_offsets(neighbours: Sequence[pb.SceneNeighbour], space: int) -> dict[O
     return offsets
 
 
+WorldTile = Callable[[Offset], Awaitable[Tile]]
+
+
+def of_world(model: ServedModel, worlds: Worlds, seed: int, conditions: Conditions, at: Offset) -> WorldTile:
+    """Return what finds a world's tile by its offset from a place."""
+    return lambda offset: worlds.tile(model, seed, conditions, at[0] + offset[0], at[1] + offset[1])
+
+
 async def resolve(
-    model: ServedModel, worlds: Worlds, request: pb.ExtendSceneRequest, at: Offset, conditions: Conditions, space: int
+    model: ServedModel,
+    neighbours: Sequence[pb.SceneNeighbour],
+    space: int,
+    world: WorldTile | None = None,
+    middle: Tile | None = None,
 ) -> Neighbours:
-    """Return the tiles around a place: from outside, from the world, or decoded to fit those that are known."""
+    """Return the tiles around a place: from outside, from the world, or decoded to fit those that are known.
+
+    They must agree with each other, and with the tile in the middle where there is one. Without a world all need codes.
+    """
     spec: Spec = model.spec
-    offsets = check_offsets(request.neighbours, space)
-    given = {offset: _given(request.neighbours[i], spec, space, f"neighbours[{i}]") for offset, i in offsets.items()}
-    known: dict[Offset, Tile] = {}
+    offsets = check_offsets(neighbours, space)
+    fields = {offset: f"neighbours[{index}]" for offset, index in offsets.items()}
+    given = {offset: _given(neighbours[i], spec, space, fields[offset]) for offset, i in offsets.items()}
+    known: dict[Offset, Tile] = {} if middle is None else {MIDDLE: middle}
     for offset, (codes, height) in given.items():
         if codes is None:
-            known[offset] = await worlds.tile(model, request.seed, conditions, at[0] + offset[0], at[1] + offset[1])
+            if world is None:
+                raise InvalidArgument("are missing, expected those of a tile", field=f"{fields[offset]}.codes")
+            known[offset] = await world(offset)
         elif height is not None:
             decoded = await decode_tile(model, codes, {})
-            _check_claim(decoded, height, spec, f"neighbours[{offsets[offset]}].heights")
+            _check_claim(decoded, height, spec, f"{fields[offset]}.heights")
             known[offset] = Tile(codes, height, decoded.ground, decoded.objects)
-    _check_agreement(known, offsets)
+    _check_agreement(known, fields | {MIDDLE: "tile"})
     for offset in AROUND:
         if offset in given and offset not in known:
             codes = given[offset][0]
             assert codes is not None
             known[offset] = await decode_tile(model, codes, beside(known, offset))
+    known.pop(MIDDLE, None)
     return known
 
 
 def beside(tiles: Mapping[Offset, Tile], at: Offset) -> Neighbours:
-    """Return the tiles that touch a place, by their offsets from it."""
+    """Return the tiles that touch a place, by their offsets from it, in the order of AROUND."""
     around = {(x - at[0], y - at[1]): tile for (x, y), tile in tiles.items()}
     return {offset: around[offset] for offset in AROUND if offset in around}
 
 
-async def decode_together(model: ServedModel, codes: Ints, places: Sequence[Offset]) -> list[Tile]:
-    """Decode codes int64[N, G, G] at their places (x, y): tiles fit those before them in the order of a world.
+async def decode_together(model: ServedModel, codes: Ints, places: Sequence[Offset]) -> dict[Offset, Tile]:
+    """Decode codes int64[N, G, G] at their places (x, y): tiles fit those before them in the order of a world, as returned.
 
     A tile depends on the same neighbours as in a world, where they are there, so that saved tiles come back bit by bit.
     """
     tiles: dict[Offset, Tile] = {}
-    order: Iterable[int] = sorted(range(len(places)), key=lambda i: (places[i][1] % 2, places[i][0] % 2, places[i]))
-    for index in order:
+    for index in sorted(range(len(places)), key=lambda i: turn(places[i])):
         if places[index] not in tiles:
             x, y = places[index]
             near = {(dx, dy): tiles[x + dx, y + dy] for dx, dy in AROUND if (x + dx, y + dy) in tiles}
             seen = {offset: near[offset] for offset in dependencies(x, y) if offset in near}
             tiles[x, y] = await decode_tile(model, codes[index], seen, near, begun=bool(tiles))
-    return [tiles[place] for place in places]
+    return tiles
 
 
 def _given(one: pb.SceneNeighbour, spec: Spec, space: int, field: str) -> tuple[Ints | None, Floats | None]:
@@ -108,14 +127,14 @@ def _check_claim(decoded: Tile, height: Floats, spec: Spec, field: str) -> None:
         raise InvalidArgument(message, field=field)
 
 
-def _check_agreement(tiles: Mapping[Offset, Tile], offsets: Mapping[Offset, int]) -> None:
+def _check_agreement(tiles: Mapping[Offset, Tile], fields: Mapping[Offset, str]) -> None:
     """Hold neighbours against each other: the vertices that two of them share must have the same bits."""
     for place, tile in tiles.items():
         for offset, other in beside(tiles, place).items():
             mine, theirs = tile.height[shared(offset)], other.height[shared((-offset[0], -offset[1]))]
             if not np.array_equal(mine, theirs):
                 row = int(np.argmax((mine != theirs).ravel()))
-                second = offsets[place[0] + offset[0], place[1] + offset[1]]
-                message = f"has {mine.ravel()[row]:g} m on a vertex where neighbours[{second}] has {theirs.ravel()[row]:g} m"
-                field = f"neighbours[{offsets[place]}].heights"
+                second = fields[place[0] + offset[0], place[1] + offset[1]]
+                message = f"has {mine.ravel()[row]:g} m on a vertex where {second} has {theirs.ravel()[row]:g} m"
+                field = f"{fields[place]}.heights"
                 raise InvalidArgument(f"{message}, expected equal numbers; take both from one answer", field=field)

@@ -66,7 +66,8 @@ def _order(objects: Bytes, uniform: Doubles) -> Doubles:
 def _darts(candidates: Mask, x: Doubles, z: Doubles, spacing: Doubles, order: Doubles, spec: Spec) -> Mask:
     """Return which candidates are kept: the lexicographically first set, in `order`, of which no two are too near."""
     nearby = [offset for offset in _offsets(spec) if offset > (0, 0)]
-    conflicts = {offset: _conflict(offset, candidates, x, z, spacing) for offset in nearby}
+    everywhere = {offset: _conflict(offset, candidates, x, z, spacing) for offset in nearby}
+    conflicts = {offset: conflict for offset, conflict in everywhere.items() if conflict.any()}
     open_, kept = candidates.copy(), np.zeros_like(candidates)
     while open_.any():
         turn = open_.copy()

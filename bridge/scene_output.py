@@ -13,7 +13,7 @@ from bridge.scene_card import MAX_HEIGHT, Range, Spec
 from bridge.scene_decoding import place
 from bridge.scene_mesh import glb
 from bridge.scene_objects import instances
-from bridge.scene_tile import Bytes, Floats, Offset, Tile
+from bridge.scene_tile import NOBODY, Bytes, Floats, Neighbours, Offset, Tile
 from bridge.spaces import check_space, grid_from_gltf, points_from_gltf, tile_from_gltf, yaws_from_gltf
 from bridge.v1 import scene_service_pb2 as pb
 
@@ -66,8 +66,11 @@ def check_output(given: pb.SceneOutput, spec: Spec, field: str = "output") -> Ou
     )
 
 
-def answer(tile: Tile, spec: Spec, output: Output, seed: int, at: Offset) -> pb.SceneTile:
-    """Return the message of a tile at a place (x, y) of glTF; takes milliseconds."""
+def answer(tile: Tile, spec: Spec, output: Output, seed: int, at: Offset, owners: Neighbours = NOBODY) -> pb.SceneTile:
+    """Return the message of a tile at a place (x, y) of glTF; takes milliseconds.
+
+    Its mesh takes over what it shares with `owners`, the neighbours before it, of which the first goes before the others.
+    """
     x, y = tile_from_gltf(output.space, *at)
     message = pb.SceneTile(
         coordinate=pb.TileCoordinate(x=x, y=y),
@@ -76,11 +79,12 @@ def answer(tile: Tile, spec: Spec, output: Output, seed: int, at: Offset) -> pb.
         ground=tensors.from_array(_ground(tile.ground, spec, output)),
         objects=tensors.from_array(grid_from_gltf(output.space, tile.objects)),
         side_metres=spec.metres,
+        seed=seed,
     )
     if output.instances:
         message.instances.CopyFrom(_instances(tile, spec, output.space, seed, at))
     if output.mesh:
-        message.mesh = glb(tile, spec, output.space)
+        message.mesh = glb(tile, spec, output.space, owners)
     return message
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ class Tile:
 
 
 Neighbours = Mapping[Offset, Tile]
+NOBODY: Neighbours = MappingProxyType({})
 
 
 def surrounded(spec: Spec, codes: Ints, neighbours: Neighbours, margin: int) -> Ints:

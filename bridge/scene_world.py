@@ -38,6 +38,26 @@ def dependencies(x: int, y: int) -> tuple[Offset, ...]:
     return ((0, -1), (0, 1)) if y % 2 else ()
 
 
+def turn(place: Offset) -> tuple[int, int, Offset]:
+    """Return a key that sorts places so that each comes after all that it depends on; the first there owns what is shared."""
+    x, y = place
+    return y % 2, x % 2, place
+
+
+def in_turn(place: Offset, around: Neighbours) -> Neighbours:
+    """Return the tiles around a place in the order in which a world makes them."""
+    return dict(sorted(around.items(), key=lambda one: turn(_moved(place, one[0]))))
+
+
+def before(place: Offset, around: Neighbours) -> Neighbours:
+    """Return those tiles around a place that a world makes before the one there: the owners of what it shares with them."""
+    return {offset: tile for offset, tile in in_turn(place, around).items() if turn(_moved(place, offset)) < turn(place)}
+
+
+def _moved(place: Offset, offset: Offset) -> Offset:
+    return place[0] + offset[0], place[1] + offset[1]
+
+
 class Worlds:
     """The tiles of all worlds, made when they are asked for; the least recently used ones are forgotten.
 

@@ -13,10 +13,11 @@ import tyro
 from bench.processes import SidecarProcess, sidecar
 from bridge.client import Client
 from demo.avatars import draw_avatars
-from demo.commands import DemoError, engine_run, export_models, train_models
+from demo.commands import DemoError, engine_run, export_models, scene_source, train_models
 from demo.control import draw_morph, draw_projection, draw_sliders
 from demo.episode import play_episode
 from demo.report import Report, write_report
+from demo.scenes import draw_scenes
 from demo.timing import time_calls
 
 
@@ -32,6 +33,10 @@ class DemoConfig:
     """Faces drawn to train the avatar generator on."""
     engine: bool = True
     """Drive the sidecar from the C# client inside a real Unity player too."""
+    scene: str = "default"
+    """The scene model to show: "default", or a prior's run folder. Where no default is committed, worlds are left out."""
+    scene_cache: Path = Path("data/scene")
+    """Folder of the worlds from which held-out tiles are cut; what is missing is made."""
 
 
 def main(config: DemoConfig) -> int:
@@ -41,23 +46,25 @@ def main(config: DemoConfig) -> int:
     config.out.mkdir(parents=True)
     models = config.out / "models"
     try:
+        scene = scene_source(config.scene)
         train_models(config.out / "runs", config.train_seconds, config.faces)
-        export_models(config.out / "runs", models)
+        export_models(config.out / "runs", models, scene)
         with sidecar(models) as process:
-            report = _drive(config, process)
+            report = _drive(config, process, scene)
     except DemoError as error:
         print(f"\ndemo failed: {error}", file=sys.stderr)
         return 1
     report.seconds = time.perf_counter() - start
     path = write_report(report, config.out / "report.md")
     print(f"\ndone in {report.seconds:.0f} s; look at")
-    for name in ("avatars.png", "sliders.png", "morph.gif", "projection.png", "npc.gif", path.name):
+    worlds = ("world.png", "reconstruction.png", "inpainting.gif", "extension.gif") if report.scenes else ()
+    for name in ("avatars.png", "sliders.png", "morph.gif", "projection.png", *worlds, "npc.gif", path.name):
         print(f"  {config.out / name}")
     return 0
 
 
-def _drive(config: DemoConfig, process: SidecarProcess) -> Report:
-    """Use the running sidecar from Python and from the engine."""
+def _drive(config: DemoConfig, process: SidecarProcess, scene: str | None) -> Report:
+    """Use the running sidecar from Python and from the engine; worlds are drawn where there is a scene model."""
     with Client(process.address) as client:
         client.wait_until_serving()
         print(f"\nsidecar ready at {process.address} and {process.web} after {process.start_seconds:.1f} s")
@@ -65,6 +72,7 @@ def _drive(config: DemoConfig, process: SidecarProcess) -> Report:
         draw_sliders(client, "pixel", config.out / "sliders.png")
         morph_rate = draw_morph(client, "pixel", config.out / "morph.gif")
         distance = draw_projection(client, "pixel", config.out / "projection.png", Path("data/avatar"))
+        scenes = draw_scenes(client, "terrain", config.out, config.scene_cache) if scene else None
         episode = play_episode(client, config.out / "npc.gif")
         rows = time_calls(client)
     engine = engine_run(process.web, config.out / "engine") if config.engine else None
@@ -76,6 +84,7 @@ def _drive(config: DemoConfig, process: SidecarProcess) -> Report:
         start=process.start_seconds,
         morph_rate=morph_rate,
         projection_distance=distance,
+        scenes=scenes,
     )
 
 

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from export.scene.trained import DEFAULT_NAME, DEFAULTS, checkpoint_path
+
 PIXEL_ART = ("--model.pixel-size", "2", "--model.palette-size", "128", "--model.mapping-layers", "2", "--path-weight", "0")
 """What the data are: squares of 2 x 2 pixels in the colours of a palette."""
 QUICK = (*PIXEL_ART, "--batch", "16", "--average-kimg", "1", "--model.channels", "96", "96", "32")
@@ -27,11 +29,20 @@ def train_models(runs: Path, seconds: float, faces: int) -> None:
     _run("avatar", "train", "--run", "minute", "--runs", str(runs), *budget, *QUICK)
 
 
-def export_models(runs: Path, models: Path) -> None:
-    """Publish the trained policy, the committed default generator and the one-minute one through the parity gate."""
+def scene_source(source: str) -> str | None:
+    """Return the scene model to publish, or None for a default where none is committed; `DemoError` for one that is missing."""
+    if source != "default" and not checkpoint_path(source).is_file():
+        raise DemoError(f'"{source}" is neither "default" nor a prior\'s run folder; train one: python -m export scene prior')
+    return source if source != "default" or (DEFAULTS / f"{DEFAULT_NAME}.safetensors").is_file() else None
+
+
+def export_models(runs: Path, models: Path, scene: str | None) -> None:
+    """Publish the policy, the default generator, the one-minute one, and a scene model, through the parity gate."""
     _run("npc", "onnx", "--from", str(runs / "npc/demo"), "--name", "assistant", "--models", str(models))
     _run("avatar", "onnx", "--from", "default", "--name", "pixel", "--models", str(models))
     _run("avatar", "onnx", "--from", str(runs / "avatar/minute"), "--name", "minute", "--models", str(models))
+    if scene:
+        _run("scene", "onnx", "--from", scene, "--name", "terrain", "--models", str(models))
 
 
 def engine_run(web: str, out: Path) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from demo.episode import Episode
+from demo.scenes import SceneFigures
 from demo.timing import Row
 
 
 @dataclass
 class Report:
-    """What the demo found out; `engine` is the Unity player's result, or None when it was left out."""
+    """What the demo found out; `engine` is the Unity player's result, or None when it was left out, and so is `scenes`."""
 
     rows: list[Row]
     episode: Episode
@@ -23,6 +24,7 @@ class Report:
     start: float
     morph_rate: float
     projection_distance: float
+    scenes: SceneFigures | None
     seconds: float = 0.0
 
 
@@ -49,6 +51,7 @@ def write_report(report: Report, path: Path) -> Path:
         "",
         "![projection](projection.png)",
         "",
+        *_scenes(report.scenes),
         "## Bundles, as published by the parity gate",
         "",
         "| bundle | graph | batches | largest error | allowed |",
@@ -75,6 +78,29 @@ def write_report(report: Report, path: Path) -> Path:
     ]
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return path
+
+
+def _scenes(scenes: SceneFigures | None) -> list[str]:
+    if scenes is None:
+        return ["No scene default is committed, so no world is shown.", ""]
+    return [
+        f"A world: `StreamScenes` sent {scenes.tiles} tiles in {scenes.seconds:.1f} s, the first after "
+        f"{scenes.first_seconds:.2f} s; each is drawn to fit those around it.",
+        "",
+        "![world](world.png)",
+        "",
+        "![extension](extension.gif)",
+        "",
+        "Held-out tiles, and what `EncodeScene` and `GenerateScene` make of their codes: heights are "
+        f"{scenes.height_error_metres:.2f} m off on average, {scenes.ground_right:.0%} of the ground is right:",
+        "",
+        "![reconstruction](reconstruction.png)",
+        "",
+        "`EditScene` draws what lies inside the line anew:",
+        "",
+        "![inpainting](inpainting.gif)",
+        "",
+    ]
 
 
 def _bundles(models: Path) -> list[str]:

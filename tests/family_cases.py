@@ -40,6 +40,8 @@ class Case:
     """The numbers of an answer that equal requests agree on within 1e-4 of their scale."""
     stream: tuple[type[Message], str, str] | None = None
     """For a stream: the message that its answers are joined to, the field that each has, and the one that they go to."""
+    index: str = ""
+    """The field that puts the answers of a stream in order, where they come as they are ready."""
     single: tuple[str, ...] = ()
     """Paths of the tensors of a request that have no rows."""
     counted_by: Mapping[str, str] = field(default_factory=dict)
@@ -56,6 +58,8 @@ class Case:
         if self.stream and answer.code == "OK":
             joined, one, many = self.stream
             parts = [self.answer.FromString(message) for message in answer.messages]
+            if self.index:
+                parts.sort(key=lambda part: getattr(part, self.index))
             whole = joined(model=parts[0].model, **{many: [getattr(part, one) for part in parts]})
             answer.messages = [whole.SerializeToString()]
         return answer
@@ -255,6 +259,7 @@ CASES = {
         tensors=(),
         numbers=scene_cases.numbers,
         stream=(scene_service_pb2.GenerateSceneResponse, "tile", "tiles"),
+        index="index",
         runs_alone=True,
     ),
     "ChooseActions": Case(

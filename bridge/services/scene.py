@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 import numpy as np
 
 from bridge import scene_card, tensors
+from bridge.ahead import as_ready, in_order
 from bridge.config import Limits
 from bridge.errors import InvalidArgument, ResourceExhausted
 from bridge.game_sessions import GameSessions
 from bridge.registry import Registry, ServedModel
 from bridge.scene_edit import edit, read_tile
-from bridge.scene_extension import check_offsets, decode_together, resolve
+from bridge.scene_extension import beside, check_offsets, decode_together, of_world, resolve
 from bridge.scene_generation import decode_tile, draw_tile, encode_tile, make_tile
 from bridge.scene_output import Output, answer, check_output
 from bridge.scene_path import check_path, tiles_along
 from bridge.scene_request import (
+    Conditions,
     check_classes,
     check_codes,
     check_conditions,
@@ -32,8 +33,8 @@ from bridge.scene_request import (
     check_places,
 )
 from bridge.scene_rules import ground_classes
-from bridge.scene_tile import Bytes, Offset, Tile
-from bridge.scene_world import Worlds
+from bridge.scene_tile import NOBODY, Bytes, Neighbours, Offset, Tile
+from bridge.scene_world import Worlds, before, in_turn
 from bridge.spaces import UNITS, check_space, grid_from_gltf, tile_to_gltf
 from bridge.v1 import scene_service_pb2 as pb
 
@@ -45,6 +46,8 @@ THREADS = 0
 MESSAGE_BYTES = 64
 TILES_AHEAD = 3
 Spec = scene_card.Spec
+Owned = tuple[Tile, Neighbours]
+"""A tile with those neighbours whose edges its mesh takes over, if a mesh is asked for, the first owner first."""
 
 
 class Service:
@@ -65,9 +68,10 @@ class Service:
         made = await self._maker(model, request, output, seeds, places)
 
         async def answered(index: int) -> pb.SceneTile:
-            return await asyncio.to_thread(answer, await made(index), spec, output, seeds[index], places[index])
+            tile, owners = await made(index)
+            return await asyncio.to_thread(answer, tile, spec, output, seeds[index], places[index], owners)
 
-        async with aclosing(in_order(answered, len(places))) as tiles:
+        async with aclosing(in_order(answered, len(places), TILES_AHEAD)) as tiles:
             async for tile in tiles:
                 size += tile.ByteSize() + MESSAGE_BYTES
                 self._check_size(size, len(places))
@@ -83,9 +87,10 @@ class Service:
         painted = None
         if request.HasField("painted_ground"):
             painted = check_painted(request.painted_ground, 0, spec, output.space, "painted_ground")
-        neighbours = await resolve(model, self._worlds, request, place, conditions, output.space)
+        world = of_world(model, self._worlds, request.seed, conditions, place)
+        neighbours = await resolve(model, request.neighbours, output.space, world)
         tile = await draw_tile(model, request.seed, place, conditions, neighbours, painted)
-        made = await asyncio.to_thread(answer, tile, spec, output, request.seed, place)
+        made = await asyncio.to_thread(answer, tile, spec, output, request.seed, place, in_turn(place, neighbours))
         return pb.ExtendSceneResponse(model=model.served_by(), tile=made)
 
     async def EditScene(self, request: pb.EditSceneRequest) -> pb.EditSceneResponse:
@@ -94,12 +99,18 @@ class Service:
         place = check_place(request.tile.coordinate, output.space, "tile.coordinate")
         conditions = check_conditions(request.conditions, spec)
         mask = check_mask(request.mask, spec, output.space, "mask")
+        if request.neighbours:
+            check_offsets(request.neighbours, output.space)
         painted = None
         if request.HasField("painted_ground"):
             painted = check_painted(request.painted_ground, 0, spec, output.space, "painted_ground")
         tile = await read_tile(model, request.tile, output.space, "tile")
-        edited = await edit(model, tile, mask, request.seed, place, conditions, painted)
-        made = await asyncio.to_thread(answer, edited, spec, output, request.seed, place)
+        neighbours = NOBODY
+        if request.neighbours:
+            neighbours = await resolve(model, request.neighbours, output.space, middle=tile)
+        edited = await edit(model, tile, mask, request.seed, place, conditions, painted, neighbours)
+        owners = before(place, neighbours)
+        made = await asyncio.to_thread(answer, edited, spec, output, request.tile.seed, place, owners)
         return pb.EditSceneResponse(model=model.served_by(), tile=made)
 
     async def EncodeScene(self, request: pb.EncodeSceneRequest) -> pb.EncodeSceneResponse:
@@ -118,21 +129,19 @@ class Service:
         return response
 
     async def StreamScenes(self, request: pb.StreamScenesRequest) -> AsyncIterator[pb.StreamScenesResponse]:
-        """Generate tiles in order; a few are made ahead, and leaving the iteration stops the work."""
+        """Generate tiles, each sent when it is ready; a few are made ahead, and leaving the iteration stops the work."""
         model, spec, output = self._check(request.model, request.output)
         conditions = check_conditions(request.conditions, spec)
         places = await self._stream_places(request, spec, output.space)
 
         async def made(index: int) -> pb.SceneTile:
-            tile = await self._worlds.tile(model, request.seed, conditions, *places[index])
-            return await asyncio.to_thread(answer, tile, spec, output, request.seed, places[index])
+            tile, owners = await self._of_world(model, request.seed, conditions, places[index], output)
+            return await asyncio.to_thread(answer, tile, spec, output, request.seed, places[index], owners)
 
-        index = 0
-        async with aclosing(in_order(made, len(places))) as tiles:
-            async for tile in tiles:
+        async with aclosing(as_ready(made, len(places), TILES_AHEAD)) as tiles:
+            async for index, tile in tiles:
                 served = model.served_by()
                 yield pb.StreamScenesResponse(model=served, index=index, tile_count=len(places), tile=tile)
-                index += 1
 
     def _check(self, selector: Any, output: pb.SceneOutput) -> tuple[ServedModel, Spec, Output]:
         model = self._registry.find(selector, "scene", "model")
@@ -140,7 +149,7 @@ class Service:
 
     async def _maker(
         self, model: ServedModel, request: pb.GenerateSceneRequest, output: Output, seeds: list[int], places: list[Offset]
-    ) -> Callable[[int], Awaitable[Tile]]:
+    ) -> Callable[[int], Awaitable[Owned]]:
         """Return what makes a request's tiles: decoded from its codes, drawn under its paint, or out of their worlds."""
         spec: Spec = model.spec
         conditions = check_conditions(request.conditions, spec)
@@ -148,17 +157,25 @@ class Service:
             if request.HasField("painted_ground"):
                 raise InvalidArgument("is given beside codes, expected one of both", field="painted_ground")
             decoded = await decode_together(model, check_codes(request.codes, len(places), spec, "codes"), places)
-            return _given(decoded)
+            return _given(decoded, places)
         if not request.HasField("painted_ground"):
-            return lambda index: self._worlds.tile(model, seeds[index], conditions, *places[index])
+            return lambda index: self._of_world(model, seeds[index], conditions, places[index], output)
         paint = (request.painted_ground, len(places), spec, output.space, "painted_ground")
         painted = await asyncio.to_thread(check_painted, *paint)
 
-        async def drawn(index: int) -> Tile:
+        async def drawn(index: int) -> Owned:
             neighbours = await self._worlds.around(model, seeds[index], conditions, *places[index])
-            return await draw_tile(model, seeds[index], places[index], conditions, neighbours, painted[index])
+            tile = await draw_tile(model, seeds[index], places[index], conditions, neighbours, painted[index])
+            return tile, before(places[index], neighbours)
 
         return drawn
+
+    async def _of_world(self, model: ServedModel, seed: int, conditions: Conditions, place: Offset, output: Output) -> Owned:
+        """Return a world's tile; for a mesh the tiles that it depends on too, which may have to be made again."""
+        tile = await self._worlds.tile(model, seed, conditions, *place)
+        if not output.mesh:
+            return tile, NOBODY
+        return tile, before(place, await self._worlds.around(model, seed, conditions, *place))
 
     async def _stream_places(self, request: pb.StreamScenesRequest, spec: Spec, space: int) -> list[Offset]:
         if bool(request.coordinates) == request.HasField("path"):
@@ -182,24 +199,10 @@ class Service:
             raise ResourceExhausted(message, field="coordinates")
 
 
-async def in_order(make: Callable[[int], Awaitable[pb.SceneTile]], count: int) -> AsyncGenerator[pb.SceneTile, None]:
-    """Yield what `make` makes of 0 to `count` - 1; a few are made ahead, and leaving the iteration stops the work."""
-    ahead = deque(asyncio.ensure_future(make(index)) for index in range(min(TILES_AHEAD, count)))
-    try:
-        for index in range(count):
-            tile = await ahead.popleft()
-            if index + TILES_AHEAD < count:
-                ahead.append(asyncio.ensure_future(make(index + TILES_AHEAD)))
-            yield tile
-    finally:
-        for task in ahead:
-            task.cancel()
-        await asyncio.gather(*ahead, return_exceptions=True)
-
-
-def _given(tiles: Sequence[Tile]) -> Callable[[int], Awaitable[Tile]]:
-    async def give(index: int) -> Tile:
-        return tiles[index]
+def _given(tiles: Mapping[Offset, Tile], places: Sequence[Offset]) -> Callable[[int], Awaitable[Owned]]:
+    async def give(index: int) -> Owned:
+        place = places[index]
+        return tiles[place], before(place, beside(tiles, place))
 
     return give
 

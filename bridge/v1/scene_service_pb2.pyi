@@ -102,7 +102,7 @@ class ObjectInstances(_message.Message):
     def __init__(self, classes: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., positions: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., yaws: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., scales: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ...) -> None: ...
 
 class SceneTile(_message.Message):
-    __slots__ = ("coordinate", "codes", "heights", "ground", "objects", "instances", "mesh", "side_metres")
+    __slots__ = ("coordinate", "codes", "heights", "ground", "objects", "instances", "mesh", "side_metres", "seed")
     COORDINATE_FIELD_NUMBER: _ClassVar[int]
     CODES_FIELD_NUMBER: _ClassVar[int]
     HEIGHTS_FIELD_NUMBER: _ClassVar[int]
@@ -111,6 +111,7 @@ class SceneTile(_message.Message):
     INSTANCES_FIELD_NUMBER: _ClassVar[int]
     MESH_FIELD_NUMBER: _ClassVar[int]
     SIDE_METRES_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
     coordinate: TileCoordinate
     codes: _tensor_pb2.Tensor
     heights: Heightmap
@@ -119,7 +120,8 @@ class SceneTile(_message.Message):
     instances: ObjectInstances
     mesh: bytes
     side_metres: float
-    def __init__(self, coordinate: _Optional[_Union[TileCoordinate, _Mapping]] = ..., codes: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., heights: _Optional[_Union[Heightmap, _Mapping]] = ..., ground: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., objects: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., instances: _Optional[_Union[ObjectInstances, _Mapping]] = ..., mesh: _Optional[bytes] = ..., side_metres: _Optional[float] = ...) -> None: ...
+    seed: int
+    def __init__(self, coordinate: _Optional[_Union[TileCoordinate, _Mapping]] = ..., codes: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., heights: _Optional[_Union[Heightmap, _Mapping]] = ..., ground: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., objects: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., instances: _Optional[_Union[ObjectInstances, _Mapping]] = ..., mesh: _Optional[bytes] = ..., side_metres: _Optional[float] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class GenerateSceneRequest(_message.Message):
     __slots__ = ("model", "seeds", "coordinates", "conditions", "painted_ground", "codes", "output")
@@ -186,7 +188,7 @@ class ExtendSceneResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[_model_service_pb2.ServedBy, _Mapping]] = ..., tile: _Optional[_Union[SceneTile, _Mapping]] = ...) -> None: ...
 
 class EditSceneRequest(_message.Message):
-    __slots__ = ("model", "tile", "mask", "seed", "conditions", "painted_ground", "output")
+    __slots__ = ("model", "tile", "mask", "seed", "conditions", "painted_ground", "output", "neighbours")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TILE_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
@@ -194,6 +196,7 @@ class EditSceneRequest(_message.Message):
     CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     PAINTED_GROUND_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
     model: _model_service_pb2.ModelSelector
     tile: SceneTile
     mask: _tensor_pb2.Tensor
@@ -201,7 +204,8 @@ class EditSceneRequest(_message.Message):
     conditions: SceneConditions
     painted_ground: _tensor_pb2.Tensor
     output: SceneOutput
-    def __init__(self, model: _Optional[_Union[_model_service_pb2.ModelSelector, _Mapping]] = ..., tile: _Optional[_Union[SceneTile, _Mapping]] = ..., mask: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., seed: _Optional[int] = ..., conditions: _Optional[_Union[SceneConditions, _Mapping]] = ..., painted_ground: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., output: _Optional[_Union[SceneOutput, _Mapping]] = ...) -> None: ...
+    neighbours: _containers.RepeatedCompositeFieldContainer[SceneNeighbour]
+    def __init__(self, model: _Optional[_Union[_model_service_pb2.ModelSelector, _Mapping]] = ..., tile: _Optional[_Union[SceneTile, _Mapping]] = ..., mask: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., seed: _Optional[int] = ..., conditions: _Optional[_Union[SceneConditions, _Mapping]] = ..., painted_ground: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., output: _Optional[_Union[SceneOutput, _Mapping]] = ..., neighbours: _Optional[_Iterable[_Union[SceneNeighbour, _Mapping]]] = ...) -> None: ...
 
 class EditSceneResponse(_message.Message):
     __slots__ = ("model", "tile")

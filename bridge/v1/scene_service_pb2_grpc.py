@@ -84,7 +84,8 @@ class SceneServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EditScene(self, request, context):
-        """Generates a part of a tile anew; everything outside the mask keeps its bits, and so does the tile's edge.
+        """Generates a part of a tile anew; everything outside the mask keeps its bits, and so do the vertices of the tile's edge. With its
+        neighbours at hand, what is new at the edge continues them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -98,8 +99,8 @@ class SceneServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def StreamScenes(self, request, context):
-        """Generates tiles of an endless world and sends them one after another. A client that takes them slowly slows the sidecar down: it works
-        only a few tiles ahead.
+        """Generates tiles of an endless world and sends each as soon as it is ready, so one that is quick overtakes one that waits for its
+        neighbours. A client that takes them slowly slows the sidecar down: it works only a few tiles ahead.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -87,8 +87,11 @@ def checkpoint_path(source: str) -> Path:
 
 
 def load_checkpoint(path: Path) -> Trained:
-    """Loads the averaged prior of a training checkpoint and the VQ-VAE in it."""
-    state = checkpoint.load(path, PRIOR_KIND)
+    """Loads the averaged prior of a training checkpoint and the VQ-VAE in it. Raises CheckpointError."""
+    try:
+        state = checkpoint.load(path, PRIOR_KIND)
+    except checkpoint.CheckpointError as error:
+        raise checkpoint.CheckpointError(_lone_vqvae(path) or str(error)) from error
     below = state["vqvae"]
     record = {
         "datasheet": below["datasheet"],
@@ -98,6 +101,17 @@ def load_checkpoint(path: Path) -> Trained:
     }
     prior = build_prior(state["config"], record["vqvae"]["config"], state["average"])
     return Trained(build_vqvae(below["config"], below["model"]), prior, record)
+
+
+def _lone_vqvae(path: Path) -> str:
+    """What to do with the checkpoint of a VQ-VAE, which has no prior; nothing about any other file."""
+    try:
+        state = checkpoint.load(path, VQVAE_KIND)
+    except checkpoint.CheckpointError:
+        return ""
+    if state["config"]["model"]["mode"] == "image":
+        return f'"{path}" is a VQ-VAE of pictures: no prior draws them and no service serves them; train one of tiles'
+    return f'"{path}" is a VQ-VAE without a prior; train one over its codes: python -m export scene prior --vqvae {path.parent}'
 
 
 def load_default(name: str = DEFAULT_NAME, folder: Path = DEFAULTS) -> Trained:

@@ -191,6 +191,21 @@ EDIT = {
         "dtype is float32, expected uint8",
     ),
     "far": ({"tile": tile(coordinate=Place(x=FAR)), "mask": ALL}, "tile.coordinate.x", "worlds end there"),
+    "a neighbour nowhere": (
+        {"tile": TILE, "mask": ALL, "neighbours": [neighbour(2, 0)]},
+        "neighbours[0].x_offset",
+        "(2, 0) is no place beside a tile",
+    ),
+    "a neighbour without codes": (
+        {"tile": TILE, "mask": ALL, "neighbours": [claimed(), neighbour(1, 0)]},
+        "neighbours[1].codes",
+        "are missing, expected those of a tile",
+    ),
+    "a neighbour that does not fit": (
+        {"tile": tile(heights=flat(1.0)), "mask": ALL, "neighbours": [claimed(height=3.0)]},
+        "tile.heights",
+        "has 1 m on a vertex where neighbours[0] has 3 m, expected equal numbers",
+    ),
 }
 
 

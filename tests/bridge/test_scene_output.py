@@ -13,8 +13,10 @@ from tiny_scene import SCENE_SPEC
 
 from bridge import spaces, tensors
 from bridge.client import heights
+from bridge.scene_tile import AROUND, shared
 from bridge.spaces import GLTF, UNITS, UNITY, UNREAL
 from bridge.v1 import scene_service_pb2 as pb
+from bridge.v1.model_service_pb2 import ModelSelector
 
 SIDE, CELL = 32.0, 2.0
 SEEDS = st.integers(0, 2**64 - 1)
@@ -205,6 +207,73 @@ def test_a_mesh_has_the_colours_of_its_ground(island):
             expected = ((srgb + 0.055) / 1.055) ** 2.4 * 65_535
             found = colours.reshape(17, 17, 4)[1:-1, 1:-1, :3][within]
             np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), atol=1)
+
+
+PARTS = ("normals", "colours")
+
+
+def edges(tiles):
+    """Return the normals and colours of the meshes of tiles by place, each [17, 17, parts]."""
+    found = {}
+    for tile in tiles:
+        _, (_, normals, colours, _) = read_glb(tile.mesh)
+        grids = normals.reshape(17, 17, 3), colours.reshape(17, 17, 4)
+        found[tile.coordinate.x, tile.coordinate.y] = dict(zip(PARTS, grids, strict=True))
+    return found
+
+
+def agree(meshes):
+    """Hold every two meshes that touch against each other; return how many vertices were compared."""
+    compared = 0
+    for (x, y), mesh in meshes.items():
+        for dx, dy in AROUND:
+            other = meshes.get((x + dx, y + dy))
+            for part in PARTS if other else ():
+                mine, theirs = mesh[part][shared((dx, dy))], other[part][shared((-dx, -dy))]
+                np.testing.assert_array_equal(mine, theirs)
+                compared += mine.shape[0] * mine.shape[1]
+    return compared
+
+
+def test_neighbours_have_the_same_normals_and_colours_on_shared_vertices(island):
+    area = [(x, y) for y in range(-1, 3) for x in range(-1, 3)]
+    output = pb.SceneOutput(return_mesh=True)
+    made = island.generate_scene("island", [7], area, output=output).tiles
+    assert agree(edges(made)) > 1000
+    streamed = sorted(island.stream_scenes("island", 7, area, output=output), key=lambda one: one.index)
+    assert [one.tile for one in streamed] == list(made)
+    for place in ((1, 1), (0, 1), (-1, 2)):
+        assert list(island.generate_scene("island", [7], [place], output=output).tiles) == [made[area.index(place)]]
+
+
+def test_what_a_mesh_takes_over_is_its_edge_alone(island):
+    tile = island.generate_scene("island", [7], [(1, 1)], output=pb.SceneOutput(return_mesh=True)).tiles[0]
+    south, east = np.gradient(heights(tile.heights).astype(np.float64), CELL)
+    slopes = np.stack([-east, np.ones_like(east), -south], axis=2)
+    expected = slopes / np.linalg.norm(slopes, axis=2, keepdims=True)
+    normals = edges([tile])[1, 1]["normals"]
+    np.testing.assert_allclose(normals[1:-1, 1:-1], expected[1:-1, 1:-1], atol=1e-6)
+    assert not np.allclose(normals, expected, atol=1e-3), "the neighbours of this tile change nothing"
+
+
+@BUSY
+@given(st.sets(st.tuples(st.integers(-2, 2), st.integers(-2, 2)), min_size=2), SEEDS)
+def test_meshes_of_decoded_tiles_agree_whichever_there_are(island, area, seed):
+    places = sorted(area)
+    codes = np.random.default_rng(seed).integers(0, 16, (len(places), 4, 4)).astype(np.uint16)
+    answer = island.generate_scene("island", [1], places, codes=codes, output=pb.SceneOutput(return_mesh=True))
+    agree(edges(answer.tiles))
+
+
+def test_an_extended_tile_has_the_edges_of_its_neighbours_meshes(island):
+    output = pb.SceneOutput(return_mesh=True)
+    (west,) = island.generate_scene("island", [7], [(0, 0)], output=output).tiles
+    neighbour = pb.SceneNeighbour(x_offset=-1, codes=west.codes, heights=west.heights)
+    request = pb.ExtendSceneRequest(
+        model=ModelSelector(name="island"), coordinate=pb.TileCoordinate(x=1), neighbours=[neighbour], output=output
+    )
+    tile = island.extend_scene(request).tile
+    assert agree(edges([west, tile])) == 4 * 17
 
 
 def test_instances_and_meshes_come_only_when_they_are_asked_for(island):

@@ -135,6 +135,56 @@ def test_an_edit_makes_something_new_inside_its_mask(island):
     assert not np.array_equal(heights(edits[1].heights)[6:10, 6:10], heights(tile.heights)[6:10, 6:10])
 
 
+def beside_and(tile, island, seed, place):
+    """Return the neighbours of a world's tile as an edit takes them."""
+    return [outside(offset, one) for offset, one in around(island, seed, place, GLTF).items()]
+
+
+def test_an_edit_with_neighbours_continues_them_and_keeps_the_edge(island):
+    mask = np.zeros((16, 16), bool)
+    mask[:, 8:] = True
+    drawn = []
+    for seed in range(4):
+        (tile,) = island.generate_scene("island", [seed], [(3, 2)]).tiles
+        neighbours = beside_and(tile, island, seed, (3, 2))
+        alone = island.edit_scene("island", tile, mask, seed=9).tile
+        edited, again = (island.edit_scene("island", tile, mask, seed=9, neighbours=neighbours).tile for _ in range(2))
+        assert edited == again
+        for part in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
+            np.testing.assert_array_equal(heights(edited.heights)[part], heights(tile.heights)[part])
+        np.testing.assert_array_equal(array(edited.ground)[~mask], array(tile.ground)[~mask])
+        drawn.append(edited.codes != alone.codes)
+    assert any(drawn), "the codes of the neighbours change nothing"
+
+
+def test_an_edit_sees_only_the_codes_of_its_neighbours(island):
+    (tile,) = island.generate_scene("island", [1], [(3, 2)]).tiles
+    mask = np.zeros((16, 16), bool)
+    mask[:, 8:] = True
+    bare = [
+        pb.SceneNeighbour(x_offset=x, y_offset=y, codes=one.codes) for (x, y), one in around(island, 1, (3, 2), GLTF).items()
+    ]
+    whole = island.edit_scene("island", tile, mask, seed=9, neighbours=beside_and(tile, island, 1, (3, 2))).tile
+    assert island.edit_scene("island", tile, mask, seed=9, neighbours=bare).tile == whole
+
+
+def test_objects_far_from_the_mask_stay_where_they_are(island):
+    mask = np.zeros((16, 16), bool)
+    mask[:4, :4] = True
+    output = pb.SceneOutput(return_instances=True)
+    far = 0
+    for seed in range(6):
+        (tile,) = island.generate_scene("island", [seed], [(1, 0)], output=output).tiles
+        edited = island.edit_scene("island", tile, mask, seed=seed + 1, output=output).tile
+        assert edited.seed == tile.seed == seed
+        stays = [
+            {tuple(foot) for foot in array(one.instances.positions) if max(foot[0], foot[2]) > 20.0} for one in (tile, edited)
+        ]
+        assert stays[0] == stays[1]
+        far += len(stays[0])
+    assert far > 10
+
+
 def test_an_edit_of_bare_heights_derives_the_rest(island):
     bare = pb.SceneTile(heights=pb.Heightmap(values=tensors.from_array(hills(2))))
     mask = np.zeros((16, 16), bool)
@@ -192,16 +242,18 @@ def test_decoded_tiles_of_one_request_fit_each_other(island, area, space):
 
 def test_a_stream_brings_the_tiles_that_a_message_brings(island):
     places = [(3, 1), (0, 0), (-1, 4), (3, 1)]
-    stream = list(island.stream_scenes("island", 6, places))
+    stream = sorted(island.stream_scenes("island", 6, places), key=lambda one: one.index)
     assert [(one.index, one.tile_count) for one in stream] == [(i, 4) for i in range(4)]
     assert [one.tile for one in stream] == list(island.generate_scene("island", [6], places).tiles)
 
 
 @pytest.mark.parametrize(("space", "side"), [(GLTF, 32.0), (UNITY, 32.0), (UNREAL, 3200.0)])
-def test_a_camera_gets_each_tile_that_it_sees_once_and_the_nearest_first(island, space, side):
+def test_a_camera_gets_each_tile_that_it_sees_once_and_its_index_counts_from_the_nearest(island, space, side):
     points = [pb.MapPoint(x=0.5 * side, y=0.5 * side), pb.MapPoint(x=3.5 * side, y=0.5 * side)]
     path = pb.CameraPath(points=points, view_distance=0.6 * side)
-    stream = list(island.stream_scenes("island", 6, path=path, output=pb.SceneOutput(space=space)))
+    answers = island.stream_scenes("island", 6, path=path, output=pb.SceneOutput(space=space))
+    stream = sorted(answers, key=lambda one: one.index)
+    assert [one.index for one in stream] == list(range(len(stream)))
     places = [(one.tile.coordinate.x, one.tile.coordinate.y) for one in stream]
     assert places[0] == (0, 0)
     assert sorted(places[1:5]) == [(-1, 0), (0, -1), (0, 1), (1, 0)]

@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import tiny_scene
+
+from bench.scene_streaming import block, made
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -52,3 +56,39 @@ def test_the_morph_bench_measures_every_avatar_of_the_folder(tiny_folder, tmp_pa
         numbers = [float(cell) for cell in row[1:]]
         assert len(numbers) == 6
         assert all(rate > 0 for rate in numbers[1:3])
+
+
+def test_the_streaming_bench_measures_fresh_worlds_and_what_a_tile_is_made_of(tmp_path):
+    tiny_scene.write_scene(tmp_path / "models", "terrain")
+    out = tmp_path / "RESULTS.md"
+    options = ["--models", str(tmp_path / "models"), "--side", "3", "--worlds", "2", "--out", str(out)]
+    command = [sys.executable, "-m", "bench.scene_streaming", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    text = out.read_text("utf-8")
+    assert "python -m bench.scene_streaming --models" in text
+    assert "for 9 tiles 9 are made" in text
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    values = [float(row[-1].split(";")[0]) for row in rows[2:7]]
+    assert len(values) == 5
+    assert all(value >= 0 for value in values)
+    assert values[0] > 0
+    shares = [row for row in rows if row[-1].endswith("%")]
+    assert [row[0] for row in shares][:3] == ["prior, 3 steps", "drawing codes from its logits", "decoder"]
+    assert 95 <= sum(int(row[-1].rstrip("%")) for row in shares) <= 105
+
+
+def test_the_tiles_that_are_made_are_those_asked_for_and_those_they_depend_on():
+    assert made([(0, 0)]) == 1
+    assert made([(1, 0)]) == 3
+    assert made([(1, 1)]) == 9
+    assert made(block(2)) == 9
+    assert made(block(3)) == 9
+    assert made(block(6)) == 49
+
+
+def test_without_a_bundle_the_streaming_bench_says_how_to_get_one(tmp_path):
+    command = [sys.executable, "-m", "bench.scene_streaming", "--models", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert 'no scene bundle "terrain"' in done.stderr

@@ -104,7 +104,12 @@ def test_what_it_extends_edits_and_decodes_is_pythons(client: Client, ran: Ran) 
     )
     same(ran, "extended", [client.extend_scene(request).tile])
     mask = np.repeat([True, False], 8)[:, None].repeat(16, axis=1)
-    same(ran, "edited", [client.edit_scene("island", tiles[0], mask, seed=5, conditions=CONDITIONS, output=OUTPUT).tile])
+    corner = pb.SceneNeighbour(x_offset=1, y_offset=1, codes=tiles[1].codes, heights=tiles[1].heights)
+    edits = [
+        client.edit_scene("island", tiles[0], mask, seed=5, neighbours=known, conditions=CONDITIONS, output=OUTPUT).tile
+        for known in ([], [corner])
+    ]
+    same(ran, "edited", edits)
     encoded = client.encode_scene("island", heights(tiles[0].heights)[None], space=UNITY)
     codes = np.concatenate([tensors.to_array(encoded.codes, ""), tensors.to_array(tiles[1].codes, "")[None]])
     same(ran, "decoded", client.generate_scene("island", [0], [(0, 0), (1, 0)], codes=codes, output=OUTPUT).tiles)
@@ -116,6 +121,7 @@ def test_what_it_extends_edits_and_decodes_is_pythons(client: Client, ran: Ran) 
         ("unknown biome", "InvalidArgument|conditions.biome"),
         ("far away", "InvalidArgument|coordinates[0].x"),
         ("empty mask", "InvalidArgument|mask"),
+        ("a bare neighbour", "InvalidArgument|neighbours[0].codes"),
         ("no neighbours", "InvalidArgument|neighbours"),
         ("no square", "ArgumentException|290 values for shape [1, 17, 17]"),
         ("callback throws", "FormatException|mine"),
@@ -123,6 +129,13 @@ def test_what_it_extends_edits_and_decodes_is_pythons(client: Client, ran: Ran) 
 )
 def test_a_call_that_fails_says_how_and_where(ran: Ran, call: str, expected: str) -> None:
     assert ran.said[call].startswith(expected)
+
+
+def test_its_splat_weights_are_those_that_the_sidecar_gives(client: Client, ran: Ran) -> None:
+    output = pb.SceneOutput(space=UNITY, ground_format=pb.GROUND_FORMAT_SPLAT_WEIGHTS)
+    (tile,) = client.generate_scene("island", [SEED], PLACES[:1], conditions=CONDITIONS, output=output).tiles
+    expected = tensors.to_array(tile.ground, "ground")
+    np.testing.assert_array_equal(np.fromfile(ran.folder / "weights.f32", np.float32).reshape(16, 16, 4), expected)
 
 
 def mesh(ran: Ran, name: str, place: tuple[int, int]) -> np.ndarray:
@@ -189,6 +202,7 @@ def test_a_ray_from_above_hits_the_ground_where_the_mesh_has_it(in_unity: Ran) -
         ("object error", "none"),
         ("terrain edges", "equal"),
         ("terrain hit", "on the ground"),
+        ("terrain ground", "2 layers, blended, own texture, RGBA(222, 205, 150, 255)"),
         ("unknown model", 'Failed 0 NotFound: model.name: there is no model "nobody"'),
     ],
 )

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from scene_examples import trained
+from scene_examples import trained, trainer
 
+from export import checkpoint
 from export.scene import commands
 from export.scene.trained import Trained
 
@@ -51,6 +52,17 @@ def test_onnx_publishes_a_bundle(run: Path, tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().out.strip() == str(tmp_path / "waves" / "1")
     names = {file.name for file in (tmp_path / "waves" / "1").iterdir()}
     assert names == {"card.json", "prior.onnx", "decoder.onnx", "encoder.onnx"}
+
+
+def test_a_vqvae_without_a_prior_is_refused_with_the_command_that_trains_one(tmp_path: Path) -> None:
+    path = tmp_path / "terrain" / "checkpoint.pt"
+    checkpoint.save(path, "scene-vqvae", trainer(tmp_path).state())
+    with pytest.raises(SystemExit) as stop:
+        commands.main(["onnx", "--from", str(path.parent), "--models", str(tmp_path / "models")])
+    assert f"is a VQ-VAE without a prior; train one over its codes: python -m export scene prior --vqvae {path.parent}" in str(
+        stop.value
+    )
+    assert not (tmp_path / "models").exists()
 
 
 @pytest.mark.parametrize(

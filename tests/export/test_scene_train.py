@@ -17,6 +17,7 @@ from export.scene import data, loop
 from export.scene import train as training
 from export.scene.config import TrainConfig
 from export.scene.train import KIND, train
+from export.scene.trained import open_trained
 from export.scene.vqvae_trainer import VQVAETrainer
 
 SMALL_PICTURES = dataclasses.replace(SMALL, mode="image", image_size=32)
@@ -138,6 +139,8 @@ def test_normalisation_does_not_follow_a_few_summits() -> None:
 def test_image_mode_learns_from_rendered_worlds(tmp_path: Path) -> None:
     path = train(config(tmp_path, ktiles=0.02, model=SMALL_PICTURES))
     assert "held-out/psnr_db" in checkpoint.load(path, KIND)["metrics"]
+    with pytest.raises(checkpoint.CheckpointError, match="is a VQ-VAE of pictures: no prior draws them and no service serves"):
+        open_trained(str(path.parent))
 
 
 def test_image_mode_learns_from_a_folder(tmp_path: Path) -> None:

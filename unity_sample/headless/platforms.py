@@ -33,7 +33,7 @@ def unity_2022() -> Platform:
     managed = next(iter(unpacked(UNITY_2022).rglob("Managed")))
     names = ["mscorlib.dll", "System.dll", "System.Core.dll", "System.Net.Http.dll", "netstandard.dll"]
     engine = [path for path in sorted(managed.glob("UnityEngine*.dll")) if path.name != "UnityEngine.UI.dll"]
-    symbols = tuple(f"UNITY_{version}_OR_NEWER" for version in ("5_3", "2017_1", "2020_2", "2021_3", "2022_3"))
+    symbols = tuple(f"UNITY_{version}_OR_NEWER" for version in ("5_3", "2017_1", "2018_3", "2020_2", "2021_3", "2022_3"))
     references = (*(managed / name for name in names), *engine)
     return Platform("unity-2022.3", references, symbols, polyfills=("Unsafe",))
 

@@ -13,6 +13,7 @@ namespace Metabridge.Headless
         readonly Scenario scenario;
         readonly Action<string, string> report;
         readonly Dictionary<string, TerrainTile> answers = new Dictionary<string, TerrainTile>();
+        readonly Texture2D grass = new Texture2D(8, 8);
 
         internal ScenePlay(Scenario scenario, Action<string, string> report)
         {
@@ -119,6 +120,7 @@ namespace Metabridge.Headless
         IEnumerator Land(SceneBuilder builder)
         {
             builder.Prefabs = new GameObject[0];
+            builder.GroundTextures = new[] { grass };
             builder.Vertices = 33;
             builder.Lowest = -10f;
             builder.Highest = 40f;
@@ -135,6 +137,25 @@ namespace Metabridge.Headless
             bool isHit = Physics.Raycast(new Vector3(x, 1000f, z), Vector3.down, out hit);
             bool isGround = isHit && Mathf.Abs(hit.point.y - (left.GetHeight(3, 5) - 10f)) < 0.05f;
             report("terrain hit", isGround ? "on the ground" : isHit ? hit.point.ToString() : "nothing");
+            report("terrain ground", Covered(left, answers[new TilePlace(0, 0).ToString()]));
+        }
+
+        // The layers of a terrain and how they are blended: GroundColours has two, the first of which has a texture of its own.
+        string Covered(TerrainData data, TerrainTile tile)
+        {
+            var expected = tile.SplatWeights(2);
+            var found = data.GetAlphamaps(0, 0, data.alphamapWidth, data.alphamapHeight);
+            if (found.Length != expected.Length) return found.Length + " weights in place of " + expected.Length;
+            float worst = 0f;
+            for (int i = 0; i < expected.Length; i++)
+            {
+                int row = i / 2 / tile.Cells, column = i / 2 % tile.Cells;
+                worst = Mathf.Max(worst, Mathf.Abs(found[row, column, i % 2] - expected[row, column, i % 2]));
+            }
+            var own = data.splatPrototypes[0].texture == grass;
+            var plain = (Color32)data.splatPrototypes[1].texture.GetPixel(1, 1);
+            string blend = worst < 0.005f ? "blended" : worst.ToString("R");
+            return data.alphamapLayers + " layers, " + blend + ", " + (own ? "own texture, " : "another texture, ") + plain;
         }
 
         static string Compare(TerrainTile tile)

@@ -43,10 +43,9 @@ namespace Metabridge.Headless
 
         async Task Stream()
         {
-            int next = 0;
             await client.StreamAsync(Seed, Places, Island(), tile =>
             {
-                Write("streamed-" + next++, tile);
+                Write("streamed-" + Array.IndexOf(Places, tile.Place), tile);
                 return Task.CompletedTask;
             });
         }
@@ -58,6 +57,8 @@ namespace Metabridge.Headless
             var mask = new bool[tiles[0].Cells * tiles[0].Cells];
             for (int i = 0; i < mask.Length / 2; i++) mask[i] = true;
             Write("edited-0", await client.EditAsync(tiles[0], mask, 5, Island()));
+            var corner = new[] { new TerrainNeighbour(1, 1, tiles[1]) };
+            Write("edited-1", await client.EditAsync(tiles[0], mask, 5, Island(), corner));
             var codes = await client.EncodeAsync(tiles[0].Heights, Island());
             var again = await client.DecodeAsync(new[] { codes, tiles[1].Codes }, new[] { Places[0], new TilePlace(1, 0) }, Island());
             for (int i = 0; i < again.Length; i++) Write("decoded-" + i, again[i]);
@@ -68,6 +69,10 @@ namespace Metabridge.Headless
             await Fails("unknown biome", () => client.GenerateAsync(1, Places, new SceneSettings { Model = "island", Biome = "moon" }));
             await Fails("far away", () => client.GenerateAsync(1, new[] { new TilePlace(int.MaxValue, 0) }, Island()));
             await Fails("empty mask", () => client.EditAsync(tile, new bool[tile.Ground.Length], 1, Island()));
+            var bare = new[] { new TerrainNeighbour(1, 0) };
+            var all = new bool[tile.Ground.Length];
+            for (int i = 0; i < all.Length; i++) all[i] = true;
+            await Fails("a bare neighbour", () => client.EditAsync(tile, all, 1, Island(), bare));
             await Fails("no neighbours", () => client.ExtendAsync(1, Places[0], new TerrainNeighbour[0], Island()));
             await Fails("no square", () => client.EncodeAsync(new float[290], Island()));
             await Fails("callback throws", () => client.StreamAsync(1, Places, Island(), one => throw new FormatException("mine")));
@@ -103,7 +108,16 @@ namespace Metabridge.Headless
             var bytes = new byte[sizeof(float) * numbers.Count];
             Buffer.BlockCopy(numbers.ToArray(), 0, bytes, 0, bytes.Length);
             File.WriteAllBytes(Path.Combine(folder, name + ".f32"), bytes);
+            if (name == "generated-0") WriteWeights(tile);
             report(name, tile.Place + " " + tile.Vertices + " " + tile.Cells + " " + tile.Side + " " + tile.Objects.Length + " " + tile.Model.Name);
+        }
+
+        void WriteWeights(TerrainTile tile)
+        {
+            var weights = tile.SplatWeights(4);
+            var bytes = new byte[sizeof(float) * weights.Length];
+            Buffer.BlockCopy(weights, 0, bytes, 0, bytes.Length);
+            File.WriteAllBytes(Path.Combine(folder, "weights.f32"), bytes);
         }
     }
 }

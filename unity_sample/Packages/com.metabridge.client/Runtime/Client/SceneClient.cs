@@ -39,8 +39,8 @@ namespace Metabridge
         }
 
         /// <summary>
-        /// Generates tiles of the endless world of a seed and hands over each as it comes. Nothing more is read before the callback's
-        /// task is done; the thread is the transport's.
+        /// Generates tiles of the endless world of a seed and hands over each as soon as it is ready; its place says which it is.
+        /// Nothing more is read before the callback's task is done; the thread is the transport's.
         /// </summary>
         public Task StreamAsync(
             ulong seed,
@@ -83,9 +83,17 @@ namespace Metabridge
             return new TerrainTile(response.Tile, response.Model);
         }
 
-        /// <summary>Generates the cells of a mask anew, one a cell row by row; everything else keeps its bits.</summary>
+        /// <summary>
+        /// Generates the cells of a mask anew, one a cell row by row; everything else keeps its bits. What is new at the edge continues
+        /// the neighbours, 0 to 8 of them, each with its tile.
+        /// </summary>
         public async Task<TerrainTile> EditAsync(
-            TerrainTile tile, bool[] mask, ulong seed, SceneSettings settings, CallOptions options = default)
+            TerrainTile tile,
+            bool[] mask,
+            ulong seed,
+            SceneSettings settings,
+            IEnumerable<TerrainNeighbour> neighbours = null,
+            CallOptions options = default)
         {
             var request = new EditSceneRequest
             {
@@ -96,6 +104,7 @@ namespace Metabridge
                 Conditions = settings.Conditions(),
                 Output = settings.Output(),
             };
+            foreach (var neighbour in neighbours ?? new TerrainNeighbour[0]) request.Neighbours.Add(neighbour.Message());
             var response = await service.EditSceneAsync(request, options);
             return new TerrainTile(response.Tile, response.Model);
         }

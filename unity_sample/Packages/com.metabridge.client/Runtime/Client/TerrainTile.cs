@@ -36,6 +36,9 @@ namespace Metabridge
         /// <summary>The codes that the tile can be made from again.</summary>
         public ushort[] Codes { get; }
 
+        /// <summary>The seed that places the objects: the world's, or that of the call which extended it. An edit keeps it.</summary>
+        public ulong Seed { get; }
+
         /// <summary>The model, its version and the execution provider that made it.</summary>
         public ServedBy Model { get; }
 
@@ -45,12 +48,35 @@ namespace Metabridge
             Vertices = Length(tile.Heights.Values, "heights");
             Cells = Length(tile.Ground, "ground");
             Side = (float)tile.SideMetres;
+            Seed = tile.Seed;
             Heights = Tensors.ToFloats(tile.Heights.Values, "heights");
             Ground = Tensors.ToBytes(tile.Ground, "ground");
             ObjectClasses = Tensors.ToBytes(tile.Objects, "objects");
             Codes = Tensors.ToUShorts(tile.Codes, "codes");
             Objects = tile.Instances == null ? new TerrainObject[0] : Instances(tile.Instances);
             Model = model;
+        }
+
+        /// <summary>
+        /// Returns how much of each class a cell shows, [row, column, class] as TerrainData.SetAlphamaps wants it, with the sum 1:
+        /// each cell counts with its eight neighbours, 4 : 2 : 1. Classes from `classes` on count as the last one.
+        /// ArgumentOutOfRangeException without classes.
+        /// </summary>
+        public float[,,] SplatWeights(int classes)
+        {
+            if (classes < 1) throw new ArgumentOutOfRangeException(nameof(classes), classes + " classes, expected 1 or more");
+            var weights = new float[Cells, Cells, classes];
+            for (int i = 0; i < Ground.Length; i++)
+            {
+                for (int near = 0; near < 9; near++)
+                {
+                    int y = near / 3 - 1, x = near % 3 - 1;
+                    int row = Math.Max(0, Math.Min(Cells - 1, i / Cells + y)), column = Math.Max(0, Math.Min(Cells - 1, i % Cells + x));
+                    int kind = Math.Min(Ground[row * Cells + column], classes - 1);
+                    weights[i / Cells, i % Cells, kind] += (2 - Math.Abs(y)) * (2 - Math.Abs(x)) / 16f;
+                }
+            }
+            return weights;
         }
 
         internal SceneTile Message()
@@ -62,6 +88,7 @@ namespace Metabridge
                 Heights = HeightsMessage(),
                 Ground = Tensors.FromBytes(Ground, Cells, Cells),
                 Objects = Tensors.FromBytes(ObjectClasses, Cells, Cells),
+                Seed = Seed,
             };
         }
 

@@ -28,6 +28,8 @@ namespace Metabridge
         [SerializeField] float highest = 192f;
         [SerializeField] Material material;
         [SerializeField] Color32[] groundColours = new Color32[0];
+        [SerializeField] Texture2D[] groundTextures = new Texture2D[0];
+        [SerializeField] float textureMetres = 8f;
         [SerializeField] GameObject[] prefabs = new GameObject[0];
         [SerializeField] bool hasColliders = true;
         [SerializeField] float timeoutSeconds = 30f;
@@ -36,6 +38,7 @@ namespace Metabridge
         readonly Dictionary<TilePlace, TerrainPiece> built = new Dictionary<TilePlace, TerrainPiece>();
         readonly Queue<TerrainTile> arrived = new Queue<TerrainTile>();
         Task<TerrainTile[]> call;
+        GroundLayers layers;
 
         /// <summary>A tile was built; the game object is its root, at the tile's origin.</summary>
         public event Action<TerrainTile, GameObject> Built;
@@ -79,8 +82,17 @@ namespace Metabridge
         /// <summary>Material of a mesh; null is a new one of the standard shader where there is one.</summary>
         public Material Material { get => material; set => material = value; }
 
-        /// <summary>Colours by ground class, drawn as a texture; empty leaves the material as it is.</summary>
-        public Color32[] GroundColours { get => groundColours; set => groundColours = value; }
+        /// <summary>
+        /// Colours by ground class: a mesh is drawn with a texture of them, a terrain with a layer of each where it has no texture.
+        /// Empty leaves the material, or the terrain, as it is.
+        /// </summary>
+        public Color32[] GroundColours { get => groundColours; set { groundColours = value; Clear(); } }
+
+        /// <summary>Textures by ground class, which terrains blend cell by cell; a class without one shows its colour.</summary>
+        public Texture2D[] GroundTextures { get => groundTextures; set { groundTextures = value; Clear(); } }
+
+        /// <summary>Length in metres of the side of the square that a ground texture covers.</summary>
+        public float TextureMetres { get => textureMetres; set { textureMetres = value; Clear(); } }
 
         /// <summary>What stands for each object class, by its number; a missing one is left out.</summary>
         public GameObject[] Prefabs { get => prefabs; set => prefabs = value; }
@@ -116,6 +128,8 @@ namespace Metabridge
             arrived.Clear();
             foreach (var piece in built.Values) piece.Destroy();
             built.Clear();
+            if (layers != null) layers.Destroy();
+            layers = null;
             TileSide = 0f;
         }
 
@@ -223,6 +237,11 @@ namespace Metabridge
         {
             var data = new TerrainData();
             tile.CopyTo(data, lowest, highest);
+            if (groundTextures.Length > 0 || groundColours.Length > 0)
+            {
+                layers = layers ?? new GroundLayers(groundTextures, groundColours, textureMetres);
+                layers.Cover(tile, data);
+            }
             var ground = Terrain.CreateTerrainGameObject(data);
             ground.transform.SetParent(root.transform, false);
             ground.transform.localPosition = new Vector3(0f, lowest, 0f);

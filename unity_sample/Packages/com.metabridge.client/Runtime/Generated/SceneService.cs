@@ -43,77 +43,78 @@ namespace Metabridge.V1 {
             "ZXRfbWV0cmVzGAMgASgBIp8BCg9PYmplY3RJbnN0YW5jZXMSIgoHY2xhc3Nl",
             "cxgBIAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISJAoJcG9zaXRpb25zGAIgASgL",
             "MhEuYnJpZGdlLnYxLlRlbnNvchIfCgR5YXdzGAMgASgLMhEuYnJpZGdlLnYx",
-            "LlRlbnNvchIhCgZzY2FsZXMYBCABKAsyES5icmlkZ2UudjEuVGVuc29yIpwC",
+            "LlRlbnNvchIhCgZzY2FsZXMYBCABKAsyES5icmlkZ2UudjEuVGVuc29yIqoC",
             "CglTY2VuZVRpbGUSLQoKY29vcmRpbmF0ZRgBIAEoCzIZLmJyaWRnZS52MS5U",
             "aWxlQ29vcmRpbmF0ZRIgCgVjb2RlcxgCIAEoCzIRLmJyaWRnZS52MS5UZW5z",
             "b3ISJQoHaGVpZ2h0cxgDIAEoCzIULmJyaWRnZS52MS5IZWlnaHRtYXASIQoG",
             "Z3JvdW5kGAQgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIiCgdvYmplY3RzGAUg",
             "ASgLMhEuYnJpZGdlLnYxLlRlbnNvchItCglpbnN0YW5jZXMYBiABKAsyGi5i",
             "cmlkZ2UudjEuT2JqZWN0SW5zdGFuY2VzEgwKBG1lc2gYByABKAwSEwoLc2lk",
-            "ZV9tZXRyZXMYCCABKAEiowIKFEdlbmVyYXRlU2NlbmVSZXF1ZXN0EicKBW1v",
-            "ZGVsGAEgASgLMhguYnJpZGdlLnYxLk1vZGVsU2VsZWN0b3ISDQoFc2VlZHMY",
-            "AiADKAQSLgoLY29vcmRpbmF0ZXMYAyADKAsyGS5icmlkZ2UudjEuVGlsZUNv",
-            "b3JkaW5hdGUSLgoKY29uZGl0aW9ucxgEIAEoCzIaLmJyaWRnZS52MS5TY2Vu",
-            "ZUNvbmRpdGlvbnMSKQoOcGFpbnRlZF9ncm91bmQYBSABKAsyES5icmlkZ2Uu",
-            "djEuVGVuc29yEiAKBWNvZGVzGAYgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIm",
-            "CgZvdXRwdXQYByABKAsyFi5icmlkZ2UudjEuU2NlbmVPdXRwdXQiYAoVR2Vu",
-            "ZXJhdGVTY2VuZVJlc3BvbnNlEiIKBW1vZGVsGAEgASgLMhMuYnJpZGdlLnYx",
-            "LlNlcnZlZEJ5EiMKBXRpbGVzGAIgAygLMhQuYnJpZGdlLnYxLlNjZW5lVGls",
-            "ZSJ9Cg5TY2VuZU5laWdoYm91chIQCgh4X29mZnNldBgBIAEoBRIQCgh5X29m",
-            "ZnNldBgCIAEoBRIgCgVjb2RlcxgDIAEoCzIRLmJyaWRnZS52MS5UZW5zb3IS",
-            "JQoHaGVpZ2h0cxgEIAEoCzIULmJyaWRnZS52MS5IZWlnaHRtYXAirAIKEkV4",
-            "dGVuZFNjZW5lUmVxdWVzdBInCgVtb2RlbBgBIAEoCzIYLmJyaWRnZS52MS5N",
-            "b2RlbFNlbGVjdG9yEgwKBHNlZWQYAiABKAQSLQoKY29vcmRpbmF0ZRgDIAEo",
-            "CzIZLmJyaWRnZS52MS5UaWxlQ29vcmRpbmF0ZRItCgpuZWlnaGJvdXJzGAQg",
-            "AygLMhkuYnJpZGdlLnYxLlNjZW5lTmVpZ2hib3VyEi4KCmNvbmRpdGlvbnMY",
-            "BSABKAsyGi5icmlkZ2UudjEuU2NlbmVDb25kaXRpb25zEikKDnBhaW50ZWRf",
-            "Z3JvdW5kGAYgASgLMhEuYnJpZGdlLnYxLlRlbnNvchImCgZvdXRwdXQYByAB",
-            "KAsyFi5icmlkZ2UudjEuU2NlbmVPdXRwdXQiXQoTRXh0ZW5kU2NlbmVSZXNw",
-            "b25zZRIiCgVtb2RlbBgBIAEoCzITLmJyaWRnZS52MS5TZXJ2ZWRCeRIiCgR0",
-            "aWxlGAIgASgLMhQuYnJpZGdlLnYxLlNjZW5lVGlsZSKRAgoQRWRpdFNjZW5l",
-            "UmVxdWVzdBInCgVtb2RlbBgBIAEoCzIYLmJyaWRnZS52MS5Nb2RlbFNlbGVj",
-            "dG9yEiIKBHRpbGUYAiABKAsyFC5icmlkZ2UudjEuU2NlbmVUaWxlEh8KBG1h",
-            "c2sYAyABKAsyES5icmlkZ2UudjEuVGVuc29yEgwKBHNlZWQYBCABKAQSLgoK",
-            "Y29uZGl0aW9ucxgFIAEoCzIaLmJyaWRnZS52MS5TY2VuZUNvbmRpdGlvbnMS",
-            "KQoOcGFpbnRlZF9ncm91bmQYBiABKAsyES5icmlkZ2UudjEuVGVuc29yEiYK",
-            "Bm91dHB1dBgHIAEoCzIWLmJyaWRnZS52MS5TY2VuZU91dHB1dCJbChFFZGl0",
-            "U2NlbmVSZXNwb25zZRIiCgVtb2RlbBgBIAEoCzITLmJyaWRnZS52MS5TZXJ2",
-            "ZWRCeRIiCgR0aWxlGAIgASgLMhQuYnJpZGdlLnYxLlNjZW5lVGlsZSLvAQoS",
-            "RW5jb2RlU2NlbmVSZXF1ZXN0EicKBW1vZGVsGAEgASgLMhguYnJpZGdlLnYx",
-            "Lk1vZGVsU2VsZWN0b3ISJQoHaGVpZ2h0cxgCIAEoCzIULmJyaWRnZS52MS5I",
-            "ZWlnaHRtYXASIQoGZ3JvdW5kGAMgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIi",
-            "CgdvYmplY3RzGAQgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIpCgVzcGFjZRgF",
-            "IAEoDjIaLmJyaWRnZS52MS5Db29yZGluYXRlU3BhY2USFwoPbWV0cmVzX3Bl",
-            "cl9jZWxsGAYgASgBIpwBChNFbmNvZGVTY2VuZVJlc3BvbnNlEiIKBW1vZGVs",
-            "GAEgASgLMhMuYnJpZGdlLnYxLlNlcnZlZEJ5EiAKBWNvZGVzGAIgASgLMhEu",
-            "YnJpZGdlLnYxLlRlbnNvchIhCgZncm91bmQYAyABKAsyES5icmlkZ2UudjEu",
-            "VGVuc29yEhwKFGhlaWdodF9lcnJvcnNfbWV0cmVzGAQgAygCIiAKCE1hcFBv",
-            "aW50EgkKAXgYASABKAESCQoBeRgCIAEoASJICgpDYW1lcmFQYXRoEiMKBnBv",
-            "aW50cxgBIAMoCzITLmJyaWRnZS52MS5NYXBQb2ludBIVCg12aWV3X2Rpc3Rh",
-            "bmNlGAIgASgBIvkBChNTdHJlYW1TY2VuZXNSZXF1ZXN0EicKBW1vZGVsGAEg",
-            "ASgLMhguYnJpZGdlLnYxLk1vZGVsU2VsZWN0b3ISDAoEc2VlZBgCIAEoBBIu",
-            "Cgtjb29yZGluYXRlcxgDIAMoCzIZLmJyaWRnZS52MS5UaWxlQ29vcmRpbmF0",
-            "ZRIjCgRwYXRoGAQgASgLMhUuYnJpZGdlLnYxLkNhbWVyYVBhdGgSLgoKY29u",
-            "ZGl0aW9ucxgFIAEoCzIaLmJyaWRnZS52MS5TY2VuZUNvbmRpdGlvbnMSJgoG",
-            "b3V0cHV0GAYgASgLMhYuYnJpZGdlLnYxLlNjZW5lT3V0cHV0IoEBChRTdHJl",
-            "YW1TY2VuZXNSZXNwb25zZRIiCgVtb2RlbBgBIAEoCzITLmJyaWRnZS52MS5T",
-            "ZXJ2ZWRCeRINCgVpbmRleBgCIAEoDRISCgp0aWxlX2NvdW50GAMgASgNEiIK",
-            "BHRpbGUYBCABKAsyFC5icmlkZ2UudjEuU2NlbmVUaWxlKmIKDEhlaWdodEZv",
-            "cm1hdBIdChlIRUlHSFRfRk9STUFUX1VOU1BFQ0lGSUVEEAASGQoVSEVJR0hU",
-            "X0ZPUk1BVF9GTE9BVDMyEAESGAoUSEVJR0hUX0ZPUk1BVF9VSU5UMTYQAipp",
-            "CgxHcm91bmRGb3JtYXQSHQoZR1JPVU5EX0ZPUk1BVF9VTlNQRUNJRklFRBAA",
-            "EhkKFUdST1VORF9GT1JNQVRfQ0xBU1NFUxABEh8KG0dST1VORF9GT1JNQVRf",
-            "U1BMQVRfV0VJR0hUUxACMpkDCgxTY2VuZVNlcnZpY2USUgoNR2VuZXJhdGVT",
-            "Y2VuZRIfLmJyaWRnZS52MS5HZW5lcmF0ZVNjZW5lUmVxdWVzdBogLmJyaWRn",
-            "ZS52MS5HZW5lcmF0ZVNjZW5lUmVzcG9uc2USTAoLRXh0ZW5kU2NlbmUSHS5i",
-            "cmlkZ2UudjEuRXh0ZW5kU2NlbmVSZXF1ZXN0Gh4uYnJpZGdlLnYxLkV4dGVu",
-            "ZFNjZW5lUmVzcG9uc2USRgoJRWRpdFNjZW5lEhsuYnJpZGdlLnYxLkVkaXRT",
-            "Y2VuZVJlcXVlc3QaHC5icmlkZ2UudjEuRWRpdFNjZW5lUmVzcG9uc2USTAoL",
-            "RW5jb2RlU2NlbmUSHS5icmlkZ2UudjEuRW5jb2RlU2NlbmVSZXF1ZXN0Gh4u",
-            "YnJpZGdlLnYxLkVuY29kZVNjZW5lUmVzcG9uc2USUQoMU3RyZWFtU2NlbmVz",
-            "Eh4uYnJpZGdlLnYxLlN0cmVhbVNjZW5lc1JlcXVlc3QaHy5icmlkZ2UudjEu",
-            "U3RyZWFtU2NlbmVzUmVzcG9uc2UwAUIQqgINTWV0YWJyaWRnZS5WMWIGcHJv",
-            "dG8z"));
+            "ZV9tZXRyZXMYCCABKAESDAoEc2VlZBgJIAEoBCKjAgoUR2VuZXJhdGVTY2Vu",
+            "ZVJlcXVlc3QSJwoFbW9kZWwYASABKAsyGC5icmlkZ2UudjEuTW9kZWxTZWxl",
+            "Y3RvchINCgVzZWVkcxgCIAMoBBIuCgtjb29yZGluYXRlcxgDIAMoCzIZLmJy",
+            "aWRnZS52MS5UaWxlQ29vcmRpbmF0ZRIuCgpjb25kaXRpb25zGAQgASgLMhou",
+            "YnJpZGdlLnYxLlNjZW5lQ29uZGl0aW9ucxIpCg5wYWludGVkX2dyb3VuZBgF",
+            "IAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISIAoFY29kZXMYBiABKAsyES5icmlk",
+            "Z2UudjEuVGVuc29yEiYKBm91dHB1dBgHIAEoCzIWLmJyaWRnZS52MS5TY2Vu",
+            "ZU91dHB1dCJgChVHZW5lcmF0ZVNjZW5lUmVzcG9uc2USIgoFbW9kZWwYASAB",
+            "KAsyEy5icmlkZ2UudjEuU2VydmVkQnkSIwoFdGlsZXMYAiADKAsyFC5icmlk",
+            "Z2UudjEuU2NlbmVUaWxlIn0KDlNjZW5lTmVpZ2hib3VyEhAKCHhfb2Zmc2V0",
+            "GAEgASgFEhAKCHlfb2Zmc2V0GAIgASgFEiAKBWNvZGVzGAMgASgLMhEuYnJp",
+            "ZGdlLnYxLlRlbnNvchIlCgdoZWlnaHRzGAQgASgLMhQuYnJpZGdlLnYxLkhl",
+            "aWdodG1hcCKsAgoSRXh0ZW5kU2NlbmVSZXF1ZXN0EicKBW1vZGVsGAEgASgL",
+            "MhguYnJpZGdlLnYxLk1vZGVsU2VsZWN0b3ISDAoEc2VlZBgCIAEoBBItCgpj",
+            "b29yZGluYXRlGAMgASgLMhkuYnJpZGdlLnYxLlRpbGVDb29yZGluYXRlEi0K",
+            "Cm5laWdoYm91cnMYBCADKAsyGS5icmlkZ2UudjEuU2NlbmVOZWlnaGJvdXIS",
+            "LgoKY29uZGl0aW9ucxgFIAEoCzIaLmJyaWRnZS52MS5TY2VuZUNvbmRpdGlv",
+            "bnMSKQoOcGFpbnRlZF9ncm91bmQYBiABKAsyES5icmlkZ2UudjEuVGVuc29y",
+            "EiYKBm91dHB1dBgHIAEoCzIWLmJyaWRnZS52MS5TY2VuZU91dHB1dCJdChNF",
+            "eHRlbmRTY2VuZVJlc3BvbnNlEiIKBW1vZGVsGAEgASgLMhMuYnJpZGdlLnYx",
+            "LlNlcnZlZEJ5EiIKBHRpbGUYAiABKAsyFC5icmlkZ2UudjEuU2NlbmVUaWxl",
+            "IsACChBFZGl0U2NlbmVSZXF1ZXN0EicKBW1vZGVsGAEgASgLMhguYnJpZGdl",
+            "LnYxLk1vZGVsU2VsZWN0b3ISIgoEdGlsZRgCIAEoCzIULmJyaWRnZS52MS5T",
+            "Y2VuZVRpbGUSHwoEbWFzaxgDIAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISDAoE",
+            "c2VlZBgEIAEoBBIuCgpjb25kaXRpb25zGAUgASgLMhouYnJpZGdlLnYxLlNj",
+            "ZW5lQ29uZGl0aW9ucxIpCg5wYWludGVkX2dyb3VuZBgGIAEoCzIRLmJyaWRn",
+            "ZS52MS5UZW5zb3ISJgoGb3V0cHV0GAcgASgLMhYuYnJpZGdlLnYxLlNjZW5l",
+            "T3V0cHV0Ei0KCm5laWdoYm91cnMYCCADKAsyGS5icmlkZ2UudjEuU2NlbmVO",
+            "ZWlnaGJvdXIiWwoRRWRpdFNjZW5lUmVzcG9uc2USIgoFbW9kZWwYASABKAsy",
+            "Ey5icmlkZ2UudjEuU2VydmVkQnkSIgoEdGlsZRgCIAEoCzIULmJyaWRnZS52",
+            "MS5TY2VuZVRpbGUi7wEKEkVuY29kZVNjZW5lUmVxdWVzdBInCgVtb2RlbBgB",
+            "IAEoCzIYLmJyaWRnZS52MS5Nb2RlbFNlbGVjdG9yEiUKB2hlaWdodHMYAiAB",
+            "KAsyFC5icmlkZ2UudjEuSGVpZ2h0bWFwEiEKBmdyb3VuZBgDIAEoCzIRLmJy",
+            "aWRnZS52MS5UZW5zb3ISIgoHb2JqZWN0cxgEIAEoCzIRLmJyaWRnZS52MS5U",
+            "ZW5zb3ISKQoFc3BhY2UYBSABKA4yGi5icmlkZ2UudjEuQ29vcmRpbmF0ZVNw",
+            "YWNlEhcKD21ldHJlc19wZXJfY2VsbBgGIAEoASKcAQoTRW5jb2RlU2NlbmVS",
+            "ZXNwb25zZRIiCgVtb2RlbBgBIAEoCzITLmJyaWRnZS52MS5TZXJ2ZWRCeRIg",
+            "CgVjb2RlcxgCIAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISIQoGZ3JvdW5kGAMg",
+            "ASgLMhEuYnJpZGdlLnYxLlRlbnNvchIcChRoZWlnaHRfZXJyb3JzX21ldHJl",
+            "cxgEIAMoAiIgCghNYXBQb2ludBIJCgF4GAEgASgBEgkKAXkYAiABKAEiSAoK",
+            "Q2FtZXJhUGF0aBIjCgZwb2ludHMYASADKAsyEy5icmlkZ2UudjEuTWFwUG9p",
+            "bnQSFQoNdmlld19kaXN0YW5jZRgCIAEoASL5AQoTU3RyZWFtU2NlbmVzUmVx",
+            "dWVzdBInCgVtb2RlbBgBIAEoCzIYLmJyaWRnZS52MS5Nb2RlbFNlbGVjdG9y",
+            "EgwKBHNlZWQYAiABKAQSLgoLY29vcmRpbmF0ZXMYAyADKAsyGS5icmlkZ2Uu",
+            "djEuVGlsZUNvb3JkaW5hdGUSIwoEcGF0aBgEIAEoCzIVLmJyaWRnZS52MS5D",
+            "YW1lcmFQYXRoEi4KCmNvbmRpdGlvbnMYBSABKAsyGi5icmlkZ2UudjEuU2Nl",
+            "bmVDb25kaXRpb25zEiYKBm91dHB1dBgGIAEoCzIWLmJyaWRnZS52MS5TY2Vu",
+            "ZU91dHB1dCKBAQoUU3RyZWFtU2NlbmVzUmVzcG9uc2USIgoFbW9kZWwYASAB",
+            "KAsyEy5icmlkZ2UudjEuU2VydmVkQnkSDQoFaW5kZXgYAiABKA0SEgoKdGls",
+            "ZV9jb3VudBgDIAEoDRIiCgR0aWxlGAQgASgLMhQuYnJpZGdlLnYxLlNjZW5l",
+            "VGlsZSpiCgxIZWlnaHRGb3JtYXQSHQoZSEVJR0hUX0ZPUk1BVF9VTlNQRUNJ",
+            "RklFRBAAEhkKFUhFSUdIVF9GT1JNQVRfRkxPQVQzMhABEhgKFEhFSUdIVF9G",
+            "T1JNQVRfVUlOVDE2EAIqaQoMR3JvdW5kRm9ybWF0Eh0KGUdST1VORF9GT1JN",
+            "QVRfVU5TUEVDSUZJRUQQABIZChVHUk9VTkRfRk9STUFUX0NMQVNTRVMQARIf",
+            "ChtHUk9VTkRfRk9STUFUX1NQTEFUX1dFSUdIVFMQAjKZAwoMU2NlbmVTZXJ2",
+            "aWNlElIKDUdlbmVyYXRlU2NlbmUSHy5icmlkZ2UudjEuR2VuZXJhdGVTY2Vu",
+            "ZVJlcXVlc3QaIC5icmlkZ2UudjEuR2VuZXJhdGVTY2VuZVJlc3BvbnNlEkwK",
+            "C0V4dGVuZFNjZW5lEh0uYnJpZGdlLnYxLkV4dGVuZFNjZW5lUmVxdWVzdBoe",
+            "LmJyaWRnZS52MS5FeHRlbmRTY2VuZVJlc3BvbnNlEkYKCUVkaXRTY2VuZRIb",
+            "LmJyaWRnZS52MS5FZGl0U2NlbmVSZXF1ZXN0GhwuYnJpZGdlLnYxLkVkaXRT",
+            "Y2VuZVJlc3BvbnNlEkwKC0VuY29kZVNjZW5lEh0uYnJpZGdlLnYxLkVuY29k",
+            "ZVNjZW5lUmVxdWVzdBoeLmJyaWRnZS52MS5FbmNvZGVTY2VuZVJlc3BvbnNl",
+            "ElEKDFN0cmVhbVNjZW5lcxIeLmJyaWRnZS52MS5TdHJlYW1TY2VuZXNSZXF1",
+            "ZXN0Gh8uYnJpZGdlLnYxLlN0cmVhbVNjZW5lc1Jlc3BvbnNlMAFCEKoCDU1l",
+            "dGFicmlkZ2UuVjFiBnByb3RvMw=="));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Metabridge.V1.AssetReflection.Descriptor, global::Metabridge.V1.ModelServiceReflection.Descriptor, global::Metabridge.V1.TensorReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Metabridge.V1.HeightFormat), typeof(global::Metabridge.V1.GroundFormat), }, null, new pbr::GeneratedClrTypeInfo[] {
@@ -124,13 +125,13 @@ namespace Metabridge.V1 {
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.SceneOutput), global::Metabridge.V1.SceneOutput.Parser, new[]{ "Space", "HeightFormat", "HeightRange", "HeightVertices", "GroundFormat", "ReturnInstances", "ReturnMesh" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.Heightmap), global::Metabridge.V1.Heightmap.Parser, new[]{ "Values", "ScaleMetres", "OffsetMetres" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ObjectInstances), global::Metabridge.V1.ObjectInstances.Parser, new[]{ "Classes", "Positions", "Yaws", "Scales" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.SceneTile), global::Metabridge.V1.SceneTile.Parser, new[]{ "Coordinate", "Codes", "Heights", "Ground", "Objects", "Instances", "Mesh", "SideMetres" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.SceneTile), global::Metabridge.V1.SceneTile.Parser, new[]{ "Coordinate", "Codes", "Heights", "Ground", "Objects", "Instances", "Mesh", "SideMetres", "Seed" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GenerateSceneRequest), global::Metabridge.V1.GenerateSceneRequest.Parser, new[]{ "Model", "Seeds", "Coordinates", "Conditions", "PaintedGround", "Codes", "Output" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GenerateSceneResponse), global::Metabridge.V1.GenerateSceneResponse.Parser, new[]{ "Model", "Tiles" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.SceneNeighbour), global::Metabridge.V1.SceneNeighbour.Parser, new[]{ "XOffset", "YOffset", "Codes", "Heights" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ExtendSceneRequest), global::Metabridge.V1.ExtendSceneRequest.Parser, new[]{ "Model", "Seed", "Coordinate", "Neighbours", "Conditions", "PaintedGround", "Output" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ExtendSceneResponse), global::Metabridge.V1.ExtendSceneResponse.Parser, new[]{ "Model", "Tile" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.EditSceneRequest), global::Metabridge.V1.EditSceneRequest.Parser, new[]{ "Model", "Tile", "Mask", "Seed", "Conditions", "PaintedGround", "Output" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.EditSceneRequest), global::Metabridge.V1.EditSceneRequest.Parser, new[]{ "Model", "Tile", "Mask", "Seed", "Conditions", "PaintedGround", "Output", "Neighbours" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.EditSceneResponse), global::Metabridge.V1.EditSceneResponse.Parser, new[]{ "Model", "Tile" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.EncodeSceneRequest), global::Metabridge.V1.EncodeSceneRequest.Parser, new[]{ "Model", "Heights", "Ground", "Objects", "Space", "MetresPerCell" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.EncodeSceneResponse), global::Metabridge.V1.EncodeSceneResponse.Parser, new[]{ "Model", "Codes", "Ground", "HeightErrorsMetres" }, null, null, null, null),
@@ -2311,6 +2312,7 @@ namespace Metabridge.V1 {
       instances_ = other.instances_ != null ? other.instances_.Clone() : null;
       mesh_ = other.mesh_;
       sideMetres_ = other.sideMetres_;
+      seed_ = other.seed_;
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -2415,7 +2417,8 @@ namespace Metabridge.V1 {
     private pb::ByteString mesh_ = pb::ByteString.Empty;
     /// <summary>
     /// The ground as a binary glTF 2.0 file with vertex colours, in glTF's axes and metres; empty unless asked for. An importer that turns
-    /// glTF's axes into those of the asked-for space puts it between the tile's origin and its opposite corner.
+    /// glTF's axes into those of the asked-for space puts it between the tile's origin and its opposite corner. Vertices that tiles of a world
+    /// share have the same normals and colours in both, too.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -2438,6 +2441,22 @@ namespace Metabridge.V1 {
       get { return sideMetres_; }
       set {
         sideMetres_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "seed" field.</summary>
+    public const int SeedFieldNumber = 9;
+    private ulong seed_;
+    /// <summary>
+    /// The seed that places its objects: that of its world, or that of the request which extended it. An edit keeps it, and with it the objects
+    /// that are far from its mask.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ulong Seed {
+      get { return seed_; }
+      set {
+        seed_ = value;
       }
     }
 
@@ -2464,6 +2483,7 @@ namespace Metabridge.V1 {
       if (!object.Equals(Instances, other.Instances)) return false;
       if (Mesh != other.Mesh) return false;
       if (!pbc::ProtobufEqualityComparers.BitwiseDoubleEqualityComparer.Equals(SideMetres, other.SideMetres)) return false;
+      if (Seed != other.Seed) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -2479,6 +2499,7 @@ namespace Metabridge.V1 {
       if (instances_ != null) hash ^= Instances.GetHashCode();
       if (Mesh.Length != 0) hash ^= Mesh.GetHashCode();
       if (SideMetres != 0D) hash ^= pbc::ProtobufEqualityComparers.BitwiseDoubleEqualityComparer.GetHashCode(SideMetres);
+      if (Seed != 0UL) hash ^= Seed.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -2529,6 +2550,10 @@ namespace Metabridge.V1 {
         output.WriteRawTag(65);
         output.WriteDouble(SideMetres);
       }
+      if (Seed != 0UL) {
+        output.WriteRawTag(72);
+        output.WriteUInt64(Seed);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -2571,6 +2596,10 @@ namespace Metabridge.V1 {
         output.WriteRawTag(65);
         output.WriteDouble(SideMetres);
       }
+      if (Seed != 0UL) {
+        output.WriteRawTag(72);
+        output.WriteUInt64(Seed);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -2604,6 +2633,9 @@ namespace Metabridge.V1 {
       }
       if (SideMetres != 0D) {
         size += 1 + 8;
+      }
+      if (Seed != 0UL) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt64Size(Seed);
       }
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
@@ -2658,6 +2690,9 @@ namespace Metabridge.V1 {
       }
       if (other.SideMetres != 0D) {
         SideMetres = other.SideMetres;
+      }
+      if (other.Seed != 0UL) {
+        Seed = other.Seed;
       }
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
@@ -2724,6 +2759,10 @@ namespace Metabridge.V1 {
             SideMetres = input.ReadDouble();
             break;
           }
+          case 72: {
+            Seed = input.ReadUInt64();
+            break;
+          }
         }
       }
     #endif
@@ -2787,6 +2826,10 @@ namespace Metabridge.V1 {
           }
           case 65: {
             SideMetres = input.ReadDouble();
+            break;
+          }
+          case 72: {
+            Seed = input.ReadUInt64();
             break;
           }
         }
@@ -3574,7 +3617,7 @@ namespace Metabridge.V1 {
     public const int CodesFieldNumber = 3;
     private global::Metabridge.V1.Tensor codes_;
     /// <summary>
-    /// Its codes, uint16 [G, G]. Empty, with `heights` too, it is the tile of the request's world at that place.
+    /// Its codes, uint16 [G, G]. Empty, with `heights` too, it is the tile of the request's world at that place; an edit has no world.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -4589,6 +4632,7 @@ namespace Metabridge.V1 {
       conditions_ = other.conditions_ != null ? other.conditions_.Clone() : null;
       paintedGround_ = other.paintedGround_ != null ? other.paintedGround_.Clone() : null;
       output_ = other.output_ != null ? other.output_.Clone() : null;
+      neighbours_ = other.neighbours_.Clone();
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -4704,6 +4748,21 @@ namespace Metabridge.V1 {
       }
     }
 
+    /// <summary>Field number for the "neighbours" field.</summary>
+    public const int NeighboursFieldNumber = 8;
+    private static readonly pb::FieldCodec<global::Metabridge.V1.SceneNeighbour> _repeated_neighbours_codec
+        = pb::FieldCodec.ForMessage(66, global::Metabridge.V1.SceneNeighbour.Parser);
+    private readonly pbc::RepeatedField<global::Metabridge.V1.SceneNeighbour> neighbours_ = new pbc::RepeatedField<global::Metabridge.V1.SceneNeighbour>();
+    /// <summary>
+    /// Tiles around it, at most 8, each at a place of its own, with codes. What they share with the tile and each other must be equal. Empty
+    /// means that nothing is known beyond the edge.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<global::Metabridge.V1.SceneNeighbour> Neighbours {
+      get { return neighbours_; }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -4726,6 +4785,7 @@ namespace Metabridge.V1 {
       if (!object.Equals(Conditions, other.Conditions)) return false;
       if (!object.Equals(PaintedGround, other.PaintedGround)) return false;
       if (!object.Equals(Output, other.Output)) return false;
+      if(!neighbours_.Equals(other.neighbours_)) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -4740,6 +4800,7 @@ namespace Metabridge.V1 {
       if (conditions_ != null) hash ^= Conditions.GetHashCode();
       if (paintedGround_ != null) hash ^= PaintedGround.GetHashCode();
       if (output_ != null) hash ^= Output.GetHashCode();
+      hash ^= neighbours_.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -4786,6 +4847,7 @@ namespace Metabridge.V1 {
         output.WriteRawTag(58);
         output.WriteMessage(Output);
       }
+      neighbours_.WriteTo(output, _repeated_neighbours_codec);
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -4824,6 +4886,7 @@ namespace Metabridge.V1 {
         output.WriteRawTag(58);
         output.WriteMessage(Output);
       }
+      neighbours_.WriteTo(ref output, _repeated_neighbours_codec);
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -4855,6 +4918,7 @@ namespace Metabridge.V1 {
       if (output_ != null) {
         size += 1 + pb::CodedOutputStream.ComputeMessageSize(Output);
       }
+      size += neighbours_.CalculateSize(_repeated_neighbours_codec);
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
       }
@@ -4906,6 +4970,7 @@ namespace Metabridge.V1 {
         }
         Output.MergeFrom(other.Output);
       }
+      neighbours_.Add(other.neighbours_);
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
 
@@ -4967,6 +5032,10 @@ namespace Metabridge.V1 {
             input.ReadMessage(Output);
             break;
           }
+          case 66: {
+            neighbours_.AddEntriesFrom(input, _repeated_neighbours_codec);
+            break;
+          }
         }
       }
     #endif
@@ -5026,6 +5095,10 @@ namespace Metabridge.V1 {
               Output = new global::Metabridge.V1.SceneOutput();
             }
             input.ReadMessage(Output);
+            break;
+          }
+          case 66: {
+            neighbours_.AddEntriesFrom(ref input, _repeated_neighbours_codec);
             break;
           }
         }
@@ -6600,7 +6673,7 @@ namespace Metabridge.V1 {
         = pb::FieldCodec.ForMessage(26, global::Metabridge.V1.TileCoordinate.Parser);
     private readonly pbc::RepeatedField<global::Metabridge.V1.TileCoordinate> coordinates_ = new pbc::RepeatedField<global::Metabridge.V1.TileCoordinate>();
     /// <summary>
-    /// Places of the tiles, sent in this order. Required, unless `path` is given.
+    /// Places of the tiles, begun in this order. Required, unless `path` is given.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -6612,7 +6685,8 @@ namespace Metabridge.V1 {
     public const int PathFieldNumber = 4;
     private global::Metabridge.V1.CameraPath path_;
     /// <summary>
-    /// A camera's path in place of coordinates: each tile that comes into view is sent once, the nearest first.
+    /// A camera's path in place of coordinates: each tile that comes into view is sent once; they are begun in the order of coming into view,
+    /// the nearest first.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -7001,7 +7075,7 @@ namespace Metabridge.V1 {
     public const int IndexFieldNumber = 2;
     private uint index_;
     /// <summary>
-    /// Place of the tile in the stream, from 0.
+    /// Which of the tiles that were asked for it is, from 0: that of `coordinates`, or of those in the order of coming into view.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]

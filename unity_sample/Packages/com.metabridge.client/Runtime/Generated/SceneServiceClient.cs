@@ -52,7 +52,8 @@ namespace Metabridge.V1
         }
 
         /// <summary>
-        /// Generates a part of a tile anew; everything outside the mask keeps its bits, and so does the tile's edge.
+        /// Generates a part of a tile anew; everything outside the mask keeps its bits, and so do the vertices of the tile's edge. With its
+        /// neighbours at hand, what is new at the edge continues them.
         /// </summary>
         public Task<EditSceneResponse> EditSceneAsync(EditSceneRequest request, CallOptions options = default)
         {
@@ -68,8 +69,8 @@ namespace Metabridge.V1
         }
 
         /// <summary>
-        /// Generates tiles of an endless world and sends them one after another. A client that takes them slowly slows the sidecar down: it works
-        /// only a few tiles ahead.
+        /// Generates tiles of an endless world and sends each as soon as it is ready, so one that is quick overtakes one that waits for its
+        /// neighbours. A client that takes them slowly slows the sidecar down: it works only a few tiles ahead.
         /// </summary>
         public Task StreamScenesAsync(StreamScenesRequest request, Func<StreamScenesResponse, Task> onMessage, CallOptions options = default)
         {
