@@ -326,7 +326,7 @@ def test_what_can_not_be_done_is_refused_with_the_reason() -> None:
         environment.step(np.zeros((3, 3), int))
     with pytest.raises(ValueError, match='view is "keyboard", expected one of multi_discrete, box, discrete'):
         AssistantEnv(action_view="keyboard")
-    with pytest.raises(ValueError, match="items are .*, expected different ones of"):
+    with pytest.raises(ValueError, match=r"items are .*, expected different ones of"):
         WorldConfig(items=("sword",))
     with pytest.raises(RuntimeError, match="before its first reset"):
         AssistantEnv().step([0, 0, 0])

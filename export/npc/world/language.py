@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +40,7 @@ def embed(text: str) -> npt.NDArray[np.float32]:
     """Return the embedding float32[LANGUAGE_SIZE] of a sentence; zeros for one without words."""
     words = re.findall(r"[a-z0-9]+", text.lower())
     vector = np.zeros(LANGUAGE_SIZE)
-    for token in (*words, *(f"{first} {second}" for first, second in zip(words, words[1:], strict=False))):
+    for token in (*words, *(f"{first} {second}" for first, second in pairwise(words))):
         code = _fnv1a(token.encode())
         vector[code % LANGUAGE_SIZE] += 1.0 if code >> 31 else -1.0
     return (vector / max(float(np.linalg.norm(vector)), 1e-9)).astype(np.float32)
