@@ -27,13 +27,16 @@ from export.npc.world.scripted import scripted
 
 CHUNK_TICKS = 32
 MEMORY = 65_536
-UPDATES = 20
+BATCH, UPDATES = 256, 60
 _CRITIC_WEIGHT = 0.05
-Report = Callable[[dict[str, float], int], None]
+Report = Callable[[dict[str, float], int], bool]
 
 
 def clone(model: Model, environment: MissingSenses, rows: AgentRows, config: TrainConfig, report: Report) -> None:
-    """Imitate for `cloning_steps` environment steps; `report` gets figures and the steps so far after every chunk."""
+    """Imitate for `cloning_steps` environment steps.
+
+    `report` gets figures and the steps so far after every chunk; where it returns True, imitation ends.
+    """
     observation = environment.reset()
     if isinstance(model, DQN):
         _demonstrate(model, environment, rows, config, observation, report)
@@ -52,9 +55,10 @@ def clone(model: Model, environment: MissingSenses, rows: AgentRows, config: Tra
             losses = [_update(model, _sequences(model, chunk)) for _ in range(3)]
         else:
             memory.add(chunk)
-            losses = [_update(model, memory.sample(generator, config.batch)) for _ in range(UPDATES)]
+            losses = [_update(model, memory.sample(generator, BATCH)) for _ in range(UPDATES)]
         names = ("cloning/loss", "cloning/critic_loss", "cloning/agreement")
-        report(dict(zip(names, np.mean(losses, axis=0).tolist(), strict=True)), done_steps)
+        if report(dict(zip(names, np.mean(losses, axis=0).tolist(), strict=True)), done_steps):
+            break
     update_learning_rate(model.policy.optimizer, rate)
 
 
@@ -91,13 +95,8 @@ def _returns(model: Any, chunk: dict[str, Any], last: Any, environment: MissingS
     """Return lambda returns float32[T, N] of a chunk (lambda 0.95), bootstrapped with the present critic."""
     with torch.no_grad():
         value = model.policy.predict_values(obs_as_tensor(last, "cpu")).numpy()[:, 0]
-        names = environment.observation_space.spaces
-        values = np.stack(
-            [
-                model.policy.predict_values(obs_as_tensor({name: chunk[name][tick] for name in names}, "cpu")).numpy()[:, 0]
-                for tick in range(CHUNK_TICKS)
-            ]
-        )
+        flat = {name: chunk[name].reshape(-1, *chunk[name].shape[2:]) for name in environment.observation_space.spaces}
+        values = model.policy.predict_values(obs_as_tensor(flat, "cpu")).numpy().reshape(chunk["starts"].shape)
     returns = np.zeros_like(values)
     following, gamma = value, model.gamma
     for tick in reversed(range(CHUNK_TICKS)):
@@ -177,4 +176,5 @@ def _demonstrate(
         if step >= config.batch:
             model.train(gradient_steps=1, batch_size=config.batch)
             loss = float(model.logger.name_to_value["train/loss"])
-            report({"cloning/loss": loss}, step + environment.num_envs)
+            if report({"cloning/loss": loss}, step + environment.num_envs):
+                break

@@ -46,7 +46,7 @@ class FusionExtractor(BaseFeaturesExtractor):
         return self.fuse(torch.cat([code * gates[:, i : i + 1] for i, code in enumerate(codes)], dim=1))
 
     def _attend(self, context: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the place that matters (left, forward, distance, sine, cosine of its bearing, certainty), and if one is known."""
+        """Return the place that matters (left, forward, distance, bearing's sine, cosine, certainty), and if one is known."""
         known = places[:, :, 0]
         scores = self.query(context) @ self.keys.T / math.sqrt(_QUERY) - 1e4 * (1.0 - known)
         weights = torch.softmax(scores, dim=1) * known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -41,7 +42,7 @@ def train(config: TrainConfig) -> Path:
         started = time.monotonic()
         try:
             if config.cloning_steps and not trainer.cloned:
-                _imitate(trainer, log)
+                _imitate(trainer, log, lambda: bool(signals) or _spent(config, started))
                 _judge(trainer, log)
                 _save(trainer, path, started)
             _learn(trainer, log, path, signals, started)
@@ -51,15 +52,20 @@ def train(config: TrainConfig) -> Path:
     return config.folder
 
 
-def _imitate(trainer: AssistantTrainer, log: RunLog) -> None:
+def _spent(config: TrainConfig, started: float) -> bool:
+    return config.seconds > 0.0 and time.monotonic() - started >= config.seconds
+
+
+def _imitate(trainer: AssistantTrainer, log: RunLog, over: Callable[[], bool]) -> None:
     total = trainer.config.cloning_steps
     with tqdm(total=total, desc="imitation", unit="step", unit_scale=True) as bar:
 
-        def report(figures: dict[str, float], steps: int) -> None:
+        def report(figures: dict[str, float], steps: int) -> bool:
             # Curves of imitation lie left of zero, where learning begins.
             log.scalars(figures, steps - total)
             bar.update(steps - bar.n)
             bar.set_postfix({name.split("/")[1]: f"{value:.3f}" for name, value in figures.items()})
+            return over()
 
         trainer.clone(report)
 
@@ -71,7 +77,7 @@ def _learn(trainer: AssistantTrainer, log: RunLog, path: Path, signals: list[int
     before, judged = trainer.seconds, trainer.steps
     with tqdm(total=total, initial=trainer.steps, desc="training", unit="step", unit_scale=True, smoothing=0.05) as bar:
         while not signals and (total is None or trainer.steps < total):
-            if config.seconds and time.monotonic() - started >= config.seconds:
+            if _spent(config, started):
                 break
             trainer.train_rollout()
             now = time.monotonic()
