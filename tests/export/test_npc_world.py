@@ -35,6 +35,7 @@ from export.npc.world.spec import (
     SIGHTS,
     SPEAK,
     SPEED_BINS,
+    STREAK_TICKS,
     TASKS,
     TURN_BINS,
     WorldConfig,
@@ -224,7 +225,7 @@ def test_a_guided_user_follows_once_spoken_to_and_is_shown_the_place() -> None:
 def test_four_unbroken_seconds_of_service_fulfil_a_request(task: str, target: str, place: float) -> None:
     world = empty_world(task, target, user=(0.0, place))
     world.layout.solid_xz[0, LANDMARKS.index("tree")] = 1.0, 1.0
-    for _ in range(tasks.STREAK_TICKS - 1):
+    for _ in range(STREAK_TICKS - 1):
         step(world, still(world))
     assert not world.done.any()
     assert world.observe()["own"][0, OWN.index("streak")] == pytest.approx(39 / 40)

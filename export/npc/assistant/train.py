@@ -44,7 +44,8 @@ def train(config: TrainConfig) -> Path:
             if config.cloning_steps and not trainer.cloned:
                 _imitate(trainer, log, lambda: bool(signals) or _spent(config, started))
                 _judge(trainer, log)
-                _save(trainer, path, started)
+                trainer.seconds = time.monotonic() - started
+                checkpoint.save(path, KIND, trainer.state())
             _learn(trainer, log, path, signals, started)
         except Diverged as error:
             good = f'the last good checkpoint is "{path}"' if path.exists() else "there is no good checkpoint yet"
@@ -74,14 +75,14 @@ def _learn(trainer: AssistantTrainer, log: RunLog, path: Path, signals: list[int
     """A rollout and its update, a point of every curve, now and then an evaluation or a checkpoint, both at the end."""
     config = trainer.config
     saved, first_step, total = time.monotonic(), trainer.steps, config.steps or None
-    before, judged = trainer.seconds, trainer.steps
+    before, begun, judged = trainer.seconds, time.monotonic(), trainer.steps
     with tqdm(total=total, initial=trainer.steps, desc="training", unit="step", unit_scale=True, smoothing=0.05) as bar:
         while not signals and (total is None or trainer.steps < total):
             if _spent(config, started):
                 break
             trainer.train_rollout()
             now = time.monotonic()
-            trainer.seconds = before + now - started
+            trainer.seconds = before + now - begun
             log.scalars(trainer.metrics, trainer.steps)
             bar.update(trainer.steps - bar.n)
             shown = {"return": "episode/return", "success": "episode/success"}
@@ -90,12 +91,12 @@ def _learn(trainer: AssistantTrainer, log: RunLog, path: Path, signals: list[int
                 _judge(trainer, log)
                 judged = trainer.steps
             if now - saved >= config.checkpoint_seconds:
-                _save(trainer, path, None)
+                checkpoint.save(path, KIND, trainer.state())
                 saved = now
     if trainer.steps > first_step:
         if trainer.steps > judged:
             _judge(trainer, log)
-        _save(trainer, path, None)
+        checkpoint.save(path, KIND, trainer.state())
 
 
 def _judge(trainer: AssistantTrainer, log: RunLog) -> None:
@@ -112,9 +113,3 @@ def _judge(trainer: AssistantTrainer, log: RunLog) -> None:
         state = {"config": config.to_json(), "policy": trainer.weights(), "metrics": trainer.best, "steps": trainer.steps}
         checkpoint.save(config.folder / BEST, KIND, state)
         trainer.model.save(config.folder / POLICY_ZIP, exclude=["lr_schedule", "exploration_schedule", "replay_buffer"])
-
-
-def _save(trainer: AssistantTrainer, path: Path, started: float | None) -> None:
-    if started is not None:
-        trainer.seconds += time.monotonic() - started
-    checkpoint.save(path, KIND, trainer.state())

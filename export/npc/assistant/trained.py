@@ -25,6 +25,9 @@ KIND = "npc-assistant"
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
 DEFAULT = Path(__file__).parent.parent / "defaults" / "assistant.safetensors"
 
+_SHARED, _ALIASES = "features_extractor.", ("pi_features_extractor.", "vf_features_extractor.")
+"""Actor and critic share their features, which Stable-Baselines3 lists under three names; a default holds them once."""
+
 
 class TrainedPlayer:
     """A trained policy that plays episodes, by its likeliest actions or drawn ones."""
@@ -61,6 +64,8 @@ def read_weights(source: Path) -> tuple[dict[str, torch.Tensor], TrainConfig, di
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
             weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        shared = {name: tensor for name, tensor in weights.items() if name.startswith(_SHARED)}
+        weights |= {alias + name.removeprefix(_SHARED): tensor for name, tensor in shared.items() for alias in _ALIASES}
         return weights, config_from_json(json.loads(metadata["config"])), json.loads(metadata["metrics"])
     state = checkpoint.load(path, KIND)
     return state["policy"], config_from_json(state["config"]), state["metrics"]
@@ -82,5 +87,5 @@ def write_default(source: Path, path: Path = DEFAULT) -> Path:
     weights, config, metrics = read_weights(source)
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"config": json.dumps(config.to_json()), "metrics": json.dumps(metrics)}
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path, metadata)
+    save_file({name: tensor.contiguous() for name, tensor in weights.items() if not name.startswith(_ALIASES)}, path, metadata)
     return path

@@ -13,7 +13,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from export.npc.layout import Float64
 from export.npc.render import GROUND, INK, NPC, PAVING, PLANTER, SHADOW, TREE, TREE_TOP, USER, WALL, Canvas, Colour, Frame
-from export.npc.world import tasks
 from export.npc.world.language import sentences
 from export.npc.world.scripted import Policy
 from export.npc.world.simulation import World
@@ -26,6 +25,7 @@ from export.npc.world.spec import (
     NPC_RADIUS,
     PLACE_RADIUS,
     SPEED_BINS,
+    STREAK_TICKS,
     TURN_BINS,
     USER_RADIUS,
     WorldConfig,
@@ -135,7 +135,7 @@ def _person(canvas: Canvas, xz: Float64, colour: Colour) -> None:
 def _user(canvas: Canvas, world: World, index: int, agent: int) -> None:
     xz = world.user_xz[index, agent]
     _person(canvas, xz, USER)
-    share = 1.0 if world.done[index, agent] else world.streak[index, agent] / tasks.STREAK_TICKS
+    share = 1.0 if world.done[index, agent] else world.streak[index, agent] / STREAK_TICKS
     if share > 0.0:
         x, y = canvas.at(xz)
         reach = 0.6 * canvas.scale

@@ -8,6 +8,8 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from export.npc.world.actions import action_space
+from export.npc.world.language import sentences
 from export.npc.world.rows import AgentRows
 from export.npc.world.senses import Observation
 from export.npc.world.spec import DT, WorldConfig, observation_space
@@ -41,8 +43,6 @@ class AssistantEnv(gym.Env[Observation, Any]):
         self.action_view, self._first_world = action_view, world
         self._rows: AgentRows | None = None
         self.observation_space = observation_space()
-        from export.npc.world.actions import action_space
-
         self.action_space = action_space(action_view)
 
     @property
@@ -60,8 +60,6 @@ class AssistantEnv(gym.Env[Observation, Any]):
             self._rows = AgentRows(1, drawn, self.config, self.action_view, self._first_world)
         else:
             self._rows.world.reset(np.array([0]))
-        from export.npc.world.language import sentences
-
         request = sentences()[int(self.rows.world.layout.sentence[0, 0])].text
         return self._observation(), {"request": request, "action_mask": self.action_masks()}
 

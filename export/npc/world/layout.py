@@ -11,6 +11,7 @@ that keeps clear of obstacles and places.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -22,8 +23,6 @@ from export.npc.world.spec import (
     ABSENT,
     DT,
     HALF_SIZE,
-    ITEMS,
-    KINDS,
     LANDMARKS,
     NPC_RADIUS,
     PLACE_RADIUS,
@@ -220,8 +219,9 @@ def _draw_starts(
     return starts
 
 
+@cache
 def item_of_place(config: WorldConfig) -> npt.NDArray[np.int64]:
     """Return the item (into ITEMS) that each place offers, int64[places]; -1 for landmarks."""
-    offered = np.array(config.places) - len(LANDMARKS)
-    assert len(KINDS) == len(LANDMARKS) + len(ITEMS)
-    return np.maximum(offered, -1)
+    offered = np.maximum(np.array(config.places) - len(LANDMARKS), -1)
+    offered.setflags(write=False)
+    return offered

@@ -42,6 +42,7 @@ from export.npc.world.spec import (
     RAY_DEGREES,
     RAY_RANGE,
     SIGHTS,
+    STREAK_TICKS,
     TOUCH,
     TOUCH_SECTORS,
     USER_RADIUS,
@@ -195,8 +196,6 @@ def touch(world: World) -> Float32:
 
 def own(world: World) -> Float32:
     """Return float32[W, A, 42]."""
-    from export.npc.world.tasks import STREAK_TICKS
-
     config = world.config
     state = np.zeros((*world.xz.shape[:2], len(OWN)), np.float32)
     state[..., 0] = np.clip(world.speed / _OWN_SCALE, -1.0, 1.0)

@@ -20,6 +20,8 @@ from export.npc.layout import USER_RADIUS as USER_RADIUS
 
 DT = 0.1
 RESPONSE = 0.5
+STREAK_TICKS = 40
+"""Ticks of unbroken service that fulfil a request to follow, to keep away or to wait."""
 TASKS = ("guide", "bring", "follow", "keep", "wait")
 LANDMARKS = ("fountain", "stage", "gate", "tree")
 ITEMS = ("flower", "book", "drink", "lamp", "apple", "map")

@@ -30,13 +30,12 @@ import numpy.typing as npt
 from export.npc.layout import Float64
 from export.npc.world import senses
 from export.npc.world.layout import item_of_place
-from export.npc.world.spec import ACTS, GIVE, MASK_SIZE, NONE, PICK, POINT, SPEAK, TASKS
+from export.npc.world.spec import ACTS, GIVE, MASK_SIZE, NONE, PICK, POINT, SPEAK, STREAK_TICKS, TASKS
 
 if TYPE_CHECKING:
     from export.npc.world.simulation import World
 
 PROGRESS, SUCCESS, TIME, CONTACT, ACT, WRONG_GIFT, TURNING = 0.3, 5.0, 0.01, 0.1, 0.02, 0.5, 0.002
-STREAK_TICKS = 40
 SPEAK_REACH, PICK_REACH, GIVE_REACH, POINT_REACH, ARRIVED = 2.2, 1.8, 1.8, 3.5, 3.0
 FOLLOW_BAND, KEEP_BAND = (0.9, 2.2), (3.0, 5.0)
 WAIT_REACH, STILL = 2.0, 0.15
