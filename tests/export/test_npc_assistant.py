@@ -15,6 +15,7 @@ from sb3_contrib import MaskablePPO
 from export import checkpoint
 from export.npc.assistant.algorithms import build
 from export.npc.assistant.config import VIEW_OF, TrainConfig, config_from_json
+from export.npc.assistant.default_page import write_page
 from export.npc.assistant.evaluation import Baseline, ablations, evaluate, table
 from export.npc.assistant.fusion import FusionExtractor
 from export.npc.assistant.modalities import MissingSenses, without
@@ -144,6 +145,19 @@ def test_stable_baselines_reads_the_zip_and_the_default_is_the_best_policy(tmp_p
     observation, masks = world.observe(), world.action_masks()
     np.testing.assert_array_equal(written.act(observation, masks), player.act(observation, masks))
     assert written.config == player.config
+
+
+def test_a_default_has_a_page_that_says_how_it_was_made_and_measured(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, steps=ROLLOUT)
+    train(config)
+    page = write_page(config.folder, write_default(config.folder, tmp_path / "small.safetensors"), episodes=2, seeds=2)
+    text = page.read_text("utf-8")
+    assert "--width 8 --hidden 16" in text
+    assert "--world.seconds 2.0" in text
+    assert text.count("| scripted | 4 |") == 1
+    assert text.count(" masked | 4 |") == len(MODALITIES)
+    assert "64 steps" in text
+    assert (tmp_path / "small.gif").exists()
 
 
 def test_options_that_can_not_train_are_refused(tmp_path: Path) -> None:

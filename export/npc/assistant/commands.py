@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from export.npc.assistant.default_page import write_page
 from export.npc.assistant.evaluation import EVALUATION_SEED, Baseline, ablations, evaluate, table
 from export.npc.assistant.trained import DEFAULT, open_player, write_default
 from export.npc.render import save_gif
@@ -84,13 +85,17 @@ class FilmConfig:
 
 @dataclass(frozen=True)
 class DefaultConfig:
-    """Writes a run's best policy as the committed default."""
+    """Writes a run's best policy as the committed default, with a page of what was measured and a film."""
 
     source: Source = Path("runs/npc/maskable-ppo")
     """A run folder or a checkpoint file."""
     out: Path = DEFAULT
-    """File to write."""
+    """File to write; page and film go beside it."""
+    episodes: int = 200
+    """Episodes of a seed that the page is measured on."""
+    seeds: int = 5
+    """Seeds that the page is measured on."""
 
     def run(self) -> None:
-        """Writes the default and prints its path."""
-        print(write_default(self.source, self.out))
+        """Writes the default and prints the path of its page."""
+        print(write_page(self.source, write_default(self.source, self.out), episodes=self.episodes, seeds=self.seeds))
