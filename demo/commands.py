@@ -24,7 +24,7 @@ class DemoError(RuntimeError):
 
 def train_models(runs: Path, seconds: float, faces: int) -> None:
     """Train the NPC policy and the one-minute avatar generator, with progress bars."""
-    _run("npc", "train", "--run", "demo", "--runs", str(runs), "--seconds", f"{2 * seconds:g}")
+    _run("npc", "train-follower", "--run", "demo", "--runs", str(runs), "--seconds", f"{2 * seconds:g}")
     budget = ("--minutes", f"{seconds / 60:g}", "--faces", str(faces))
     _run("avatar", "train", "--run", "minute", "--runs", str(runs), *budget, *QUICK)
 

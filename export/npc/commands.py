@@ -10,23 +10,27 @@ from typing import Annotated
 
 import tyro
 
+from export.npc.assistant.commands import DefaultConfig, EvaluateConfig, FilmConfig
+from export.npc.assistant.config import TrainConfig
+from export.npc.assistant.train import train
 from export.npc.baselines import random_policy, scripted
-from export.npc.config import TrainConfig
+from export.npc.config import TrainConfig as FollowerTrainConfig
 from export.npc.course import ContactError, CourseConfig
 from export.npc.evaluate import EVALUATION_SEED, evaluate, table
 from export.npc.onnx_command import OnnxConfig
 from export.npc.policy import open_run
 from export.npc.render import record_episode, save_gif
-from export.npc.train import train
+from export.npc.train import train as train_follower
 from export.npc.trainer import Diverged
+from export.npc.world.golden import GoldenConfig
 from export.parity import ParityError
 
 Source = Annotated[Path, tyro.conf.arg(name="from")]
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
-    """Measures a trained assistant beside the scripted and the random one, on worlds it never saw."""
+class FollowerEvaluateConfig:
+    """Measures a trained follower beside the scripted and the random one, on worlds it never saw."""
 
     source: Source = Path("runs/npc/assistant")
     """A run folder or a checkpoint file."""
@@ -49,7 +53,17 @@ class EvaluateConfig:
             print(self.gif)
 
 
-COMMANDS = {"train": TrainConfig, "evaluate": EvaluateConfig, "onnx": OnnxConfig, "course": CourseConfig}
+COMMANDS = {
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "film": FilmConfig,
+    "default": DefaultConfig,
+    "golden": GoldenConfig,
+    "onnx": OnnxConfig,
+    "train-follower": FollowerTrainConfig,
+    "evaluate-follower": FollowerEvaluateConfig,
+    "course": CourseConfig,
+}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -58,6 +72,8 @@ def main(arguments: Sequence[str]) -> None:
     try:
         if isinstance(config, TrainConfig):
             print(train(config))
+        elif isinstance(config, FollowerTrainConfig):
+            print(train_follower(config))
         else:
             config.run()
     except (ValueError, OSError, ParityError, Diverged, ContactError) as error:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from bridge.seeds import philox
 
+Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 HALF_SIZE = 10.0
@@ -31,7 +32,7 @@ ABSENT = 1000.0
 _CANDIDATES = 24
 _STARTS = 8
 _CURVES = np.array([[1.0, 1.0], [1.0, 2.0], [2.0, 1.0]])
-_STREAM = np.uint64(0x50 << 24)
+_STREAM = 0x50
 _LOW = np.uint64(0xFFFFFFFF)
 
 
@@ -89,7 +90,7 @@ def draw_layouts(
     from each other and the walls so much that the NPC passes between. `peak_speed` bounds the user's highest speed in m/s.
     """
     count = 12 + 3 * _STARTS + 3 * _CANDIDATES
-    uniform = _uniforms(seed, np.asarray(worlds, np.uint64), np.asarray(episodes, np.uint64), count)
+    uniform = uniforms(seed, np.asarray(worlds, np.uint64), np.asarray(episodes, np.uint64), count, _STREAM)
     path, start, candidates = np.split(uniform, [12, 12 + 3 * _STARTS], axis=1)
     layout = _draw_path(path, peak_speed)
     _draw_start(layout, start.reshape(len(uniform), _STARTS, 3))
@@ -97,8 +98,9 @@ def draw_layouts(
     return layout
 
 
-def _uniforms(seed: int, worlds: npt.NDArray[np.uint64], episodes: npt.NDArray[np.uint64], count: int) -> Float64:
-    block = np.arange(-(-count // 4), dtype=np.uint64)[None] | _STREAM
+def uniforms(seed: int, worlds: npt.NDArray[np.uint64], episodes: npt.NDArray[np.uint64], count: int, stream: int) -> Float64:
+    """Return float64[W, count] in (0, 1), addressed by seed, world and episode; `stream` (8 bits) separates purposes."""
+    block = np.arange(-(-count // 4), dtype=np.uint64)[None] | np.uint64(stream << 24)
     world, episode = worlds[:, None], episodes[:, None]
     words = np.broadcast_arrays(block, episode & _LOW, world & _LOW, world >> np.uint64(32))
     key = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)

@@ -36,7 +36,7 @@ OVERSAMPLING = 3
 TRAIL_TICKS = 40
 
 
-class _Canvas:
+class Canvas:
     """A picture in plaza coordinates, drawn large and scaled down to smooth its edges."""
 
     def __init__(self, size: int) -> None:
@@ -68,7 +68,7 @@ def draw_world(
     plaza: Plaza, world: int, *, size: int = 320, rays: bool = False, trails: tuple[Sequence[Float64], ...] = ()
 ) -> Frame:
     """Return one world as a picture uint8[size, size, 3]; `trails` are the past positions of the user and of the NPC."""
-    canvas = _Canvas(size)
+    canvas = Canvas(size)
     _draw_ground(canvas)
     _draw_obstacles(canvas, plaza, world)
     for positions, colour in zip(trails, (USER, NPC), strict=False):
@@ -80,7 +80,7 @@ def draw_world(
     return canvas.finish()
 
 
-def _draw_ground(canvas: _Canvas) -> None:
+def _draw_ground(canvas: Canvas) -> None:
     edge = HALF_SIZE
     corners = [np.array(corner) for corner in ((-edge, -edge), (edge, -edge), (edge, edge), (-edge, edge))]
     canvas.polygon(corners, GROUND)
@@ -89,7 +89,7 @@ def _draw_ground(canvas: _Canvas) -> None:
         canvas.line([np.array((-edge, step)), np.array((edge, step))], PAVING, 0.06)
 
 
-def _draw_obstacles(canvas: _Canvas, plaza: Plaza, world: int) -> None:
+def _draw_obstacles(canvas: Canvas, plaza: Plaza, world: int) -> None:
     for xz, radius in zip(plaza.layout.obstacle_xz[world], plaza.layout.obstacle_radius[world], strict=True):
         if radius > 0.0:
             canvas.disc(xz + np.array((-0.15, -0.2)), radius, SHADOW)
@@ -98,7 +98,7 @@ def _draw_obstacles(canvas: _Canvas, plaza: Plaza, world: int) -> None:
             canvas.disc(xz + 0.18 * radius, 0.5 * radius, TREE_TOP)
 
 
-def _draw_trail(canvas: _Canvas, positions: Sequence[Float64], colour: Colour) -> None:
+def _draw_trail(canvas: Canvas, positions: Sequence[Float64], colour: Colour) -> None:
     recent = list(positions)[-TRAIL_TICKS:]
     for age, point in enumerate(reversed(recent)):
         if age % 3 == 0:
@@ -107,7 +107,7 @@ def _draw_trail(canvas: _Canvas, positions: Sequence[Float64], colour: Colour) -
             canvas.disc(point, 0.11, (blend[0], blend[1], blend[2]))
 
 
-def _draw_rays(canvas: _Canvas, plaza: Plaza, world: int) -> None:
+def _draw_rays(canvas: Canvas, plaza: Plaza, world: int) -> None:
     angles = plaza.heading[world] + np.deg2rad(RAY_DEGREES)
     for angle, reach in zip(angles, plaza.rays()[world], strict=True):
         tip = plaza.xz[world] + reach * np.array((np.sin(angle), np.cos(angle)))
@@ -115,7 +115,7 @@ def _draw_rays(canvas: _Canvas, plaza: Plaza, world: int) -> None:
         canvas.disc(tip, 0.08, RAY)
 
 
-def _draw_user(canvas: _Canvas, plaza: Plaza, world: int) -> None:
+def _draw_user(canvas: Canvas, plaza: Plaza, world: int) -> None:
     """The user with the ring that fills while they are served."""
     xz = plaza.user_xz[world]
     ring = SERVING if plaza.streak[world] > 0 else PAVING
@@ -130,7 +130,7 @@ def _draw_user(canvas: _Canvas, plaza: Plaza, world: int) -> None:
     canvas.disc(xz, 0.55 * USER_RADIUS, INK)
 
 
-def _draw_npc(canvas: _Canvas, plaza: Plaza, world: int) -> None:
+def _draw_npc(canvas: Canvas, plaza: Plaza, world: int) -> None:
     xz, heading = plaza.xz[world], plaza.heading[world]
     forward, left = np.array((np.sin(heading), np.cos(heading))), np.array((np.cos(heading), -np.sin(heading)))
     canvas.disc(xz + np.array((-0.08, -0.1)), NPC_RADIUS, SHADOW)
