@@ -1,4 +1,6 @@
-"""Generates `bridge/v1/` and `bridge/kserve/` from `proto/`: `python proto/generate.py [OUT]`, with grpcio-tools 1.71.2 (protobuf 5.29).
+"""Generates `bridge/v1/` and `bridge/kserve/` from `proto/`: `python proto/generate.py [OUT]`.
+
+The generator is grpcio-tools 1.71.2 (protobuf 5.29).
 
 Generated code refuses a protobuf runtime older than its generator, so the oldest supported generator writes it.
 `make proto` runs this in a virtual environment of its own, since grpcio-tools 1.71.2 wants an older protobuf.
