@@ -49,8 +49,8 @@ def write_page(source: Path, weights: Path, *, episodes: int, seeds: int) -> Pat
         f"| policy | {config.algorithm}, {parameters:,} parameters with its critic |\n"
         f"| file | {weights.stat().st_size / 1e6:.2f} MB, float32 |",
         f"## Training\n\n`{training_command(config)}`\n\n{_history(source, config, int(best['steps']))}",
-        f"## Measured\n\n{seeds} seeds of {episodes} episodes each, on worlds that training never saw. Intervals of 95 %: the return's is "
-        f"Student's over the seeds, the success's Wilson's.\n\n{table(measured)}",
+        f"## Measured\n\n{seeds} seeds of {episodes} episodes each, on worlds that training never saw. Intervals of 95 %: of "
+        f"returns Student's over the seeds, of success Wilson's.\n\n{table(measured)}",
         f"With each sense masked:\n\n{table(masked, 'senses')}",
     ]
     page = weights.with_suffix(".md")
