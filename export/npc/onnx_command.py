@@ -20,9 +20,9 @@ class OnnxConfig:
     """
 
     source: Annotated[str, tyro.conf.arg(name="from")] = "runs/npc/assistant"
-    """A run folder or checkpoint of the assistant; a policy.zip of Stable-Baselines3 or sb3-contrib; a .onnx file of ML-Agents,
-    or any with --spec; a .pt2 file of torch.export or MODULE:FUNCTION that returns a module, both with --spec; or the
-    checkpoint folder of an RLModule of RLlib."""
+    """default, the committed assistant; a run folder or checkpoint of the assistant or the follower; a policy.zip of
+    Stable-Baselines3 or sb3-contrib; a .onnx file of ML-Agents, or any with --spec; a .pt2 file of torch.export or
+    MODULE:FUNCTION that returns a module, both with --spec; or the checkpoint folder of an RLModule of RLlib."""
     name: str = "assistant"
     """Name of the model in the models folder."""
     models: Path = Path("models")

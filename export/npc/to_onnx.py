@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bridge.model_card import Provenance, TensorSpec
+from export.npc.assistant.publish import export_assistant, is_assistant
 from export.npc.config import SESSION_FIELDS
 from export.npc.env import (
     ACTION_ELEMENTS,
@@ -29,7 +30,7 @@ from export.npc.sb3_graph.publish import export_sb3, is_archive
 from export.npc.spec_file import read_spec
 from export.onnx_model import Feeds, Graph, publish
 
-__all__ = ["PolicyOptions", "export_assistant", "export_policy"]
+__all__ = ["PolicyOptions", "export_assistant", "export_follower", "export_policy"]
 
 UNITS = "metres, metres per second, radians per second; right-handed, +Y up, +Z forward, left is +X at heading 0"
 ACTION_UNITS = "speed in metres per second; turn in radians per second about +Y, positive to the NPC's left"
@@ -68,7 +69,9 @@ def export_policy(
     folder = module_folder(path)
     if folder is not None:
         return export_rllib(folder, models, name, options, version)
-    return export_assistant(path, models, name, version)
+    if is_assistant(path):
+        return export_assistant(path, models, name, version)
+    return export_follower(path, models, name, version)
 
 
 def _takes_no(option: str, given: Path | None, source: Path) -> None:
@@ -76,7 +79,7 @@ def _takes_no(option: str, given: Path | None, source: Path) -> None:
         raise ValueError(f"{option} is {given}, but {source} takes none; leave it out")
 
 
-def export_assistant(source: Path, models: Path, name: str, version: int | None = None) -> Path:
+def export_follower(source: Path, models: Path, name: str, version: int | None = None) -> Path:
     """Publish the run folder or checkpoint `source` and return the bundle's folder; raises what `publish` raises."""
     state = read_run(source)
     return publish(

@@ -18,6 +18,8 @@ KINDS = (
     errors.FailedPrecondition,
     errors.ResourceExhausted,
     errors.Unavailable,
+    errors.DeadlineExceeded,
+    errors.Unauthenticated,
 )
 
 

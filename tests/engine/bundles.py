@@ -51,10 +51,10 @@ def _write_avatar(models: Path) -> None:
 
 def _write_npc(models: Path, runs: Path) -> None:
     from export.npc.config import TrainConfig
-    from export.npc.to_onnx import export_assistant
+    from export.npc.to_onnx import export_follower
     from export.npc.train import train
 
     config = TrainConfig(run="engine", runs=runs, seconds=0, steps=TRAINING_STEPS, seed=3)
     (config.folder / "checkpoint.pt").unlink(missing_ok=True)
     train(config)
-    export_assistant(config.folder, models, NPC)
+    export_follower(config.folder, models, NPC)

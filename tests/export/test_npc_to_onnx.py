@@ -18,7 +18,7 @@ from export.npc.config import TrainConfig
 from export.npc.course import course, simulate
 from export.npc.env import ACTION_HIGH, ACTION_LOW, ELEMENTS, OBSERVATION_HIGH, OBSERVATION_LOW, Plaza
 from export.npc.policy import open_run, policy_from
-from export.npc.to_onnx import export_assistant
+from export.npc.to_onnx import export_follower
 from export.npc.train import save
 from export.npc.trainer import Trainer
 from export.npc.vec_env import engine_actions
@@ -35,7 +35,7 @@ class Published:
         config.folder.mkdir(parents=True)
         save(self.trainer, config.folder / "checkpoint.pt")
         self.run = config.folder
-        self.bundle = export_assistant(config.folder, folder / "models", "assistant")
+        self.bundle = export_follower(config.folder, folder / "models", "assistant")
         self.session = onnxruntime.InferenceSession(str(self.bundle / "policy.onnx"), providers=["CPUExecutionProvider"])
 
     def act(self, observation: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
@@ -136,5 +136,5 @@ def test_torch_and_onnx_walk_the_same_course(published: Published) -> None:
 def test_a_version_is_never_replaced(published: Published) -> None:
     models = published.bundle.parent.parent
     with pytest.raises(FileExistsError, match="never replaced"):
-        export_assistant(published.run, models, "assistant", 1)
-    assert export_assistant(published.run, models, "assistant").name == "2"
+        export_follower(published.run, models, "assistant", 1)
+    assert export_follower(published.run, models, "assistant").name == "2"
