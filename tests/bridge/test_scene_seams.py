@@ -68,6 +68,18 @@ def test_two_opposite_edges_are_joined_by_lofting():
     np.testing.assert_allclose(patch(difference, known)[:, SIZE // 2], (np.arange(SIZE) + 3.0) / 2)
 
 
+def test_an_uneven_edge_leaves_no_furrows():
+    """Of a difference that changes its sign from vertex to vertex nothing is left after a few cells, of a hump a part."""
+    known, zigzag, hump = np.zeros((65, 65), bool), np.zeros((65, 65)), np.zeros((65, 65))
+    known[0] = True
+    zigzag[0, 1:-1] = np.where(np.arange(63) % 2, 1.0, -1.0)
+    hump[0] = np.sin(np.linspace(0.0, np.pi, 65))
+    np.testing.assert_allclose(patch(zigzag, known)[0], zigzag[0], atol=1e-9)
+    assert np.abs(patch(zigzag, known)[1]).max() > 0.5
+    assert np.abs(patch(zigzag, known)[5:, 8:-8]).max() < 0.05
+    assert patch(hump, known)[32, 32] == pytest.approx(0.5)
+
+
 CLASSES = ["water", "sand", "grass", "wetland", "forest", "rock", "snow", "road"]
 
 
