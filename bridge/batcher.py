@@ -61,7 +61,8 @@ class Batcher:
     """Queues requests for one session and runs those of equal shape together, as many runs at a time as it has instances.
 
     An answer equals the unbatched one within the parity tolerance. A request whose caller is gone (cancelled, or past its
-    deadline) leaves the queue and is not run. An exception of the session reaches every request of that run alone.
+    deadline) leaves the queue and is not run. After an exception of the session, the requests of that run are run one by one:
+    it reaches those that cause it.
     """
 
     def __init__(
@@ -193,6 +194,11 @@ class Batcher:
                 loop = asyncio.get_running_loop()
                 outputs = await loop.run_in_executor(self._executor, self._session.run, feeds)
         except BaseException as error:
+            if len(batch) > 1 and isinstance(error, Exception):  # one of them may be at fault, the others are not
+                for request in batch:
+                    if not request.answer.done():
+                        await self._run([request])
+                return
             _fail(batch, error)
             if not isinstance(error, Exception):
                 raise

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from bridge.agent_states import AgentStates
 
 Array = npt.NDArray[Any]
-GroupKey = tuple[str, str, int]
+GroupKey = tuple[str, str]
+"""A group's name, and the digest of the model that chose its actions."""
 MAX_GROUPS = 1024
 
 

@@ -53,7 +53,7 @@ class GroupBatch:
     faults: dict[int, Fault] = field(default_factory=dict)
     """By row, what keeps an agent from being served; every other row is."""
 
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> tuple[str, str]:
         """Return the key under which is kept what the group's agents leave from tick to tick."""
         return group_key(self.name, self.model)
 
@@ -63,9 +63,9 @@ class GroupBatch:
             self.faults.setdefault(row, Fault(status, field, message))
 
 
-def group_key(name: str, model: ServedModel) -> tuple[str, str, int]:
-    """Return the key of a group: what is kept for one policy is never fed to another."""
-    return name, model.card.name, model.card.version
+def group_key(name: str, model: ServedModel) -> tuple[str, str]:
+    """Return the key of a group: what is kept for one policy is never fed to another, nor to other files of its version."""
+    return name, model.digest
 
 
 def check_group(

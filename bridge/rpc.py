@@ -38,8 +38,8 @@ def parse(data: bytes, method: MethodDescriptor) -> Any:
 
 def _method_handler(method: MethodDescriptor, function: Callable[..., Any], calls: Calls) -> grpc.RpcMethodHandler:
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_stream(method, function, calls))
-    return grpc.unary_unary_rpc_method_handler(_unary(method, function, calls))
+        return grpc.stream_stream_rpc_method_handler(_stream(method, function, calls))
+    return grpc.stream_unary_rpc_method_handler(_unary(method, function, calls))
 
 
 def begin(calls: Calls, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> Running:
@@ -58,10 +58,10 @@ def serialise(message: Message) -> bytes:
 
 
 def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]], calls: Calls) -> Callable[..., Any]:
-    async def unary(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+    async def unary(stream: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         try:
             with begin(calls, method, context):
-                return serialise(await function(parse(data, method)))
+                return serialise(await function(await receive(stream, method)))
         except Exception as error:
             await abort(error, method, context)
 
@@ -69,10 +69,10 @@ def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message
 
 
 def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]], calls: Calls) -> Callable[..., Any]:
-    async def stream(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[bytes]:
+    async def stream(data: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[bytes]:
         try:
             with begin(calls, method, context):
-                async for message in function(parse(data, method)):
+                async for message in function(await receive(data, method)):
                     yield serialise(message)
         except asyncio.CancelledError:
             raise
@@ -80,6 +80,13 @@ def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Me
             await abort(error, method, context)
 
     return stream
+
+
+async def receive(stream: AsyncIterator[bytes], method: MethodDescriptor) -> Any:
+    """Read the call's only message, here and not by gRPC: one without a token would keep its place until it had sent all."""
+    async for data in stream:
+        return parse(data, method)
+    raise InvalidArgument("no message, expected one")
 
 
 async def abort(error: Exception, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:

@@ -192,15 +192,27 @@ class Sidecar:
 
 
 async def serve(config: ServeConfig) -> None:
-    """Serve until SIGINT or SIGTERM; print the ready line on standard output."""
-    start = time.perf_counter()
-    stop = asyncio.Event()
+    """Serve until SIGINT or SIGTERM, which end a start that still loads too; print the ready line on standard output."""
+    start, ready = time.perf_counter(), False
+    stop, task = asyncio.Event(), asyncio.current_task()
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        if task is not None and not ready and not stop.is_set():
+            task.cancel()
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers in its event loop
-            loop.add_signal_handler(number, stop.set)
-    async with Sidecar(config) as sidecar:
-        print(sidecar.ready_line(), flush=True)
-        log.info("ready after %.2f s with ONNX Runtime %s", time.perf_counter() - start, onnxruntime.__version__)
-        await stop.wait()
-        log.info("stopping: calls that run get %.0f s", config.drain_seconds)
+            loop.add_signal_handler(number, end)
+    try:
+        async with Sidecar(config) as sidecar:
+            ready = True
+            print(sidecar.ready_line(), flush=True)
+            log.info("ready after %.2f s with ONNX Runtime %s", time.perf_counter() - start, onnxruntime.__version__)
+            await stop.wait()
+            log.info("stopping: calls that run get %.0f s", config.drain_seconds)
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+        log.info("stopped before it was ready")

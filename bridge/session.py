@@ -66,8 +66,15 @@ class Session:
         self._seconds_fixed, self._seconds_per_row = self._warm_up(warm_up_rows)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Run the graph once; `feeds` are arrays [rows, ...] of the card's types, so are the outputs."""
+        """Run the graph once; `feeds` are arrays [rows, ...] of the card's types, so are the outputs.
+
+        Raises `SessionError` for outputs of other rows: a batch would give one caller another's.
+        """
         values = self._session.run(self._outputs, dict(feeds))
+        rows = len(next(iter(feeds.values())))
+        for name, value in zip(self._outputs, values, strict=True):
+            if value.shape[:1] != (rows,):
+                raise SessionError(f"{self.graph.file}: output {name} of {rows} rows has shape {list(value.shape)}")
         return dict(zip(self._outputs, values, strict=True))
 
     def inline(self, rows: int) -> bool:

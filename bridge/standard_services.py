@@ -6,6 +6,7 @@ parse; here they are parsed as every other request is.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -14,31 +15,47 @@ from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from bridge.calls import Calls
-from bridge.rpc import abort, begin, parse, serialise
+from bridge.errors import InvalidArgument, ResourceExhausted, ServiceError
+from bridge.rpc import abort, begin, parse, receive, serialise
 
 REFLECTION_SERVICES = ("grpc.reflection.v1.ServerReflection", reflection.SERVICE_NAME)
+MAX_HEALTH_CALLS = 32
+REQUEST_SECONDS = 5.0
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
 _REFLECTION = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].methods_by_name["ServerReflectionInfo"]
 
 
 def health_handler(servicer: health.aio.HealthServicer) -> grpc.GenericRpcHandler:
-    """Return the handler of `grpc.health.v1.Health`."""
+    """Return the handler of `grpc.health.v1.Health`.
+
+    It asks for no token, hence it has a few of all calls' places, and its requests have `REQUEST_SECONDS` to come.
+    """
+    running: set[object] = set()
 
     def parsed(name: str) -> Any:
         method, function = _HEALTH.methods_by_name[name], getattr(servicer, name)
 
-        async def call(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        async def call(stream: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            this = object()
             try:
-                request = parse(data, method)
-            except Exception as error:
+                if len(running) >= MAX_HEALTH_CALLS:
+                    raise ResourceExhausted(f"{len(running)} calls ask for health already; end some that watch")
+                running.add(this)
+                try:
+                    request = await asyncio.wait_for(receive(stream, method), REQUEST_SECONDS)
+                except TimeoutError as error:
+                    raise InvalidArgument(f"no message for {REQUEST_SECONDS} s, expected one") from error
+                return await function(request, context)
+            except ServiceError as error:
                 await abort(error, method, context)
-            return await function(request, context)
+            finally:
+                running.discard(this)
 
         return call
 
     handlers = {
-        "Check": grpc.unary_unary_rpc_method_handler(parsed("Check"), None, serialise),
-        "Watch": grpc.unary_stream_rpc_method_handler(parsed("Watch"), None, serialise),
+        "Check": grpc.stream_unary_rpc_method_handler(parsed("Check"), None, serialise),
+        "Watch": grpc.stream_stream_rpc_method_handler(parsed("Watch"), None, serialise),
     }
     return grpc.method_handlers_generic_handler(health.SERVICE_NAME, handlers)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,16 @@ class _Loaded:
     configuration: Any
 
 
+class _Following(ssl.SSLContext):
+    """A context whose connections are those of the current one: a session that an older one let in is not resumed."""
+
+    current: Callable[[], ssl.SSLContext]
+
+    def wrap_bio(self, *arguments: Any, **settings: Any) -> ssl.SSLObject:
+        """Return the object of a new connection."""
+        return self.current().wrap_bio(*arguments, **settings)
+
+
 class Tls:
     """The certificates in use; `TlsError` where the first ones cannot be used. Handshakes ask from several threads."""
 
@@ -58,12 +69,8 @@ class Tls:
 
     def web_context(self) -> ssl.SSLContext:
         """Return a context for the web port whose handshakes follow the files."""
-        context = self._load().context
-
-        def follow(handshake: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
-            handshake.context = self._current().context
-
-        context.sni_callback = follow
+        context = _Following(ssl.PROTOCOL_TLS_SERVER)
+        context.current = lambda: self._current().context
         return context
 
     def _changed(self) -> Any:
@@ -97,7 +104,7 @@ class Tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
-            context.load_cert_chain(files.certificate, files.key)
+            context.load_cert_chain(files.certificate, files.key, password="")  # with none it asks for one and waits
         except (ssl.SSLError, OSError) as error:
             raise TlsError(f"{files.certificate} and {files.key} are no PEM certificate with its key: {error}") from error
         if files.client_ca:

@@ -16,15 +16,16 @@ TOO_LARGE = (
 def bounded(max_head_bytes: int, head_seconds: float) -> type[HttpToolsProtocol]:
     """Return uvicorn's protocol with a bound on the bytes and the seconds that a request's head may take.
 
-    A head that is too large is answered with 431; a connection that sends none in time, or a part of one, is closed.
+    A head that is too large is answered with 431; a connection that sends none in time, or a part of one, is closed, and so is
+    one whose body is followed by trailers that are as large, or has chunks with such extensions.
     """
 
     class BoundedHttp(HttpToolsProtocol):
-        """A connection; `_head_bytes` counts what came of a head that is not complete."""
+        """A connection; `_head_bytes` counts what came of an unfinished head, `_idle_bytes` what came beside bodies."""
 
         def __init__(self, *arguments: Any, **settings: Any) -> None:
             super().__init__(*arguments, **settings)
-            self._in_head, self._head_bytes = True, 0
+            self._in_head, self._head_bytes, self._idle_bytes = True, 0, 0
             self._head_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -36,11 +37,18 @@ def bounded(max_head_bytes: int, head_seconds: float) -> type[HttpToolsProtocol]
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
+            self._idle_bytes += len(data)
             super().data_received(data)
             if self._in_head:
                 self._head_bytes += len(data)
                 if self._head_bytes > max_head_bytes:
                     self._refuse()
+            elif self._idle_bytes > max_head_bytes:  # trailers are kept by the parser and by uvicorn, and have no end
+                self._give_up()
+
+        def on_body(self, body: bytes) -> None:
+            self._idle_bytes = 0
+            super().on_body(body)
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
@@ -48,6 +56,7 @@ def bounded(max_head_bytes: int, head_seconds: float) -> type[HttpToolsProtocol]
 
         def on_headers_complete(self) -> None:
             self._stop_timer()
+            self._idle_bytes = 0
             self._in_head, size = False, sum(len(name) + len(value) for name, value in self.headers) + len(self.url)
             if size > max_head_bytes:
                 self._refuse()

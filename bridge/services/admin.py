@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
 from bridge.errors import FailedPrecondition
 from bridge.registry import Key
 from bridge.reloader import Reloader
@@ -9,6 +13,7 @@ from bridge.services.model import describe
 from bridge.v1 import admin_service_pb2 as pb
 from bridge.v1 import model_service_pb2
 
+T = TypeVar("T")
 DESCRIPTOR = pb.DESCRIPTOR.services_by_name["AdminService"]
 
 
@@ -17,22 +22,35 @@ class Service:
 
     def __init__(self, reloader: Reloader) -> None:
         self._reloader = reloader
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def ReloadModels(self, request: pb.ReloadModelsRequest) -> pb.ReloadModelsResponse:
         """Bring the registry in step with the models folder."""
         try:
-            await self._reloader.reload()
+            await self._finish(self._reloader.reload())
         except OSError as error:
             raise FailedPrecondition(f"the models folder cannot be read, what was loaded serves on: {error}") from error
         return pb.ReloadModelsResponse(models=[describe(*entry) for entry in self._reloader.registry.entries().values()])
 
     async def LoadModel(self, request: pb.LoadModelRequest) -> pb.LoadModelResponse:
         """Load a bundle afresh and swap it in."""
-        return pb.LoadModelResponse(model=self._describe(await self._reloader.load_model(request.model)))
+        return pb.LoadModelResponse(model=self._describe(await self._finish(self._reloader.load_model(request.model))))
 
     async def UnloadModel(self, request: pb.UnloadModelRequest) -> pb.UnloadModelResponse:
         """Take a bundle out of service."""
-        return pb.UnloadModelResponse(model=self._describe(await self._reloader.unload_model(request.model)))
+        return pb.UnloadModelResponse(model=self._describe(await self._finish(self._reloader.unload_model(request.model))))
+
+    async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do work to its end, even if the caller is gone before: nothing ends a load, and half a change is none."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return await asyncio.shield(task)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen: a caller that is gone hears of none
 
     def _describe(self, key: Key) -> model_service_pb2.Model:
         return describe(*self._reloader.registry.entries()[key])

@@ -6,7 +6,10 @@ Its tensors meet arrays in `bridge.tensors` like all others; its requests are ba
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
+
+import numpy as np
 
 from bridge import __version__, tensors
 from bridge.config import Limits
@@ -20,6 +23,8 @@ from bridge.v1.model_service_pb2 import MODEL_STATE_DRAINING, MODEL_STATE_LOADIN
 DESCRIPTOR = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 PLATFORM = "onnxruntime_onnx"
 STATES = {MODEL_STATE_LOADING: "LOADING", MODEL_STATE_DRAINING: "UNLOADING"}
+UNWANTED = 16
+"""Messages' worth of outputs that one call may have made; what it does not want of them is not sent."""
 SHARED_MEMORY = "shared_memory_region"
 
 
@@ -66,12 +71,13 @@ class Service:
         """Run a graph on the request's tensors."""
         model, graph = self._find(request.model_name, request.model_version, "model_name", "model_version")
         wanted = _wanted(request, graph)
-        outputs = await model.batchers[graph.name].run(_feeds(request, graph))
+        feeds = _feeds(request, graph)
+        rows, limit = len(next(iter(feeds.values()))), self._limits.max_message_bytes
+        self._check_size(sum(_row_bytes(spec) * rows for spec in graph.outputs if spec.name in wanted), limit)
+        self._check_size(sum(_row_bytes(spec) * rows for spec in graph.outputs), UNWANTED * limit)
+        outputs = await model.batchers[graph.name].run(feeds)
         response = pb.ModelInferResponse(model_name=request.model_name, model_version=str(model.card.version), id=request.id)
-        size = sum(outputs[name].nbytes for name in wanted)
-        if size > self._limits.max_message_bytes:
-            message = f"the outputs have {size} bytes, one message holds {self._limits.max_message_bytes}; ask for fewer rows"
-            raise ResourceExhausted(message, field="outputs")
+        self._check_size(sum(outputs[name].nbytes for name in wanted), limit)
         for name in wanted:
             array = outputs[name]
             response.outputs.add(name=name, datatype=tensors.kserve_datatype(array.dtype.name), shape=array.shape)
@@ -82,6 +88,11 @@ class Service:
         """List all models."""
         models = [index for key, (entry, _) in self._registry.entries().items() for index in _index(key, entry)]
         return pb.RepositoryIndexResponse(models=[m for m in models if m.state == "READY" or not request.ready])
+
+    def _check_size(self, size: int, limit: int) -> None:
+        if size > limit:
+            message = f"the outputs have {size} bytes, expected at most {limit}; ask for fewer rows"
+            raise ResourceExhausted(message, field="outputs")
 
     def _find(self, name: str, version: str, name_field: str, version_field: str) -> tuple[ServedModel, GraphCard]:
         if version and not (version.isascii() and version.isdecimal() and len(version) < 10):
@@ -94,6 +105,11 @@ class Service:
         if found is None:
             raise NotFound(f'"{bundle}" has graphs {[g.name for g in model.card.graphs]}, not "{graph}"', field=name_field)
         return model, found
+
+
+def _row_bytes(spec: TensorSpec) -> int:
+    """Return the least bytes of a row of an output."""
+    return np.dtype(spec.dtype).itemsize * prod(size for size in spec.shape[1:] if isinstance(size, int))
 
 
 def _feeds(request: pb.ModelInferRequest, graph: GraphCard) -> dict[str, tensors.Array]:
@@ -121,12 +137,14 @@ def _feeds(request: pb.ModelInferRequest, graph: GraphCard) -> dict[str, tensors
 
 
 def _wanted(request: pb.ModelInferRequest, graph: GraphCard) -> list[str]:
-    names = [spec.name for spec in graph.outputs]
+    names, wanted = [spec.name for spec in graph.outputs], list[str]()
     for i, output in enumerate(request.outputs):
         _refuse_shared_memory(output, f"outputs[{i}]")
-        if output.name not in names:
-            raise InvalidArgument(f'"{output.name}" is unknown, expected some of {names}', field=f"outputs[{i}].name")
-    return [output.name for output in request.outputs] or names
+        if output.name not in names or output.name in wanted:
+            problem = "twice" if output.name in names else "unknown"
+            raise InvalidArgument(f'"{output.name}" is {problem}, expected some of {names}', field=f"outputs[{i}].name")
+        wanted.append(output.name)
+    return wanted or names
 
 
 def _refuse_shared_memory(tensor: Any, path: str) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
+import grpc
 import httpx
 import pytest
 import tiny_models
@@ -77,6 +81,34 @@ def test_a_call_without_a_token_is_refused_before_its_request_is_read(guarded):
             call(b"\xff\xff", timeout=30)
         assert caught.value.code().name == "UNAUTHENTICATED"
         client.wait_until_serving(10)
+
+
+@pytest.mark.parametrize("method", [f"/{MODELS}/ListModels", f"/{HEALTH_SERVICE}/Check", f"/{HEALTH_SERVICE}/Watch"])
+def test_who_has_no_token_and_sends_nothing_takes_nobodys_place(guarded, method):
+    gate = threading.Event()
+
+    def never():
+        gate.wait(60)
+        yield b""
+
+    with grpc.insecure_channel(f"127.0.0.1:{guarded.port}") as channel:
+        opened = [channel.stream_stream(method)(never()) for _ in range(300)]
+        try:
+            time.sleep(1.0)
+            assert code(guarded, TOKEN, lambda client: client.models()) == "OK"
+        finally:
+            gate.set()
+            for call in opened:
+                call.cancel()
+
+
+def test_who_watches_takes_few_places(guarded):
+    with grpc.insecure_channel(f"127.0.0.1:{guarded.port}") as channel:
+        opened = [channel.unary_stream(f"/{HEALTH_SERVICE}/Watch")(b"") for _ in range(300)]
+        time.sleep(1.0)
+        assert code(guarded, TOKEN, lambda client: client.models()) == "OK"
+        for call in opened:
+            call.cancel()
 
 
 def test_without_an_admin_token_there_is_no_admin_service(tmp_path, files):

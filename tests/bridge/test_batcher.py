@@ -189,6 +189,17 @@ def test_a_failure_reaches_its_own_run_alone(inline):
     assert third["y"].tolist() == [[4.0]]
 
 
+def test_who_shares_a_run_with_a_failure_is_answered():
+    async def test(batcher):
+        calls = (batcher.run(feeds(value)) for value in (1, -1, 2))
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    first, second, third = in_loop(test, Doubles(), max_batch=8)
+    assert first["y"].tolist() == [[2.0]]
+    assert isinstance(second, RuntimeError)
+    assert third["y"].tolist() == [[4.0]]
+
+
 def test_after_a_failure_the_next_request_is_answered():
     async def test(batcher):
         with pytest.raises(RuntimeError, match="negative"):

@@ -97,7 +97,8 @@ def test_every_family_has_an_entry() -> None:
 
 def test_every_call_of_a_family_has_an_entry() -> None:
     methods = {f"{m.DESCRIPTOR.full_name}/{name}" for m in family_modules().values() for name in m.DESCRIPTOR.methods_by_name}
-    assert {case.method for case in CASES.values()} == methods - {"bridge.v1.NpcService/EndSession"}
+    apart = {"bridge.v1.NpcService/EndSession", "bridge.v1.NpcService/DescribePolicy"}  # they run nothing: test_npc_*.py
+    assert {case.method for case in CASES.values()} == methods - apart
 
 
 def test_an_answer_names_the_model_its_version_and_the_provider(family, case, wire) -> None:

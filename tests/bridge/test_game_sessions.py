@@ -9,7 +9,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from bridge.game_sessions import MAX_GROUPS, GameSessions, LastActions
 
-SESSIONS, GROUPS = st.sampled_from(["", "a", "b", "c", "d"]), st.sampled_from([("guards", "guard", 1), ("guards", "guard", 2)])
+SESSIONS, GROUPS = st.sampled_from(["", "a", "b", "c", "d"]), st.sampled_from([("guards", "one"), ("guards", "two")])
 CAPACITY, TTL_S = 3, 10.0
 
 
@@ -89,7 +89,7 @@ TestSessions.settings = settings(max_examples=30)
 
 def test_the_session_longest_not_used_goes_first():
     sessions = GameSessions(2, 100.0)
-    group = ("", "guard", 1)
+    group = ("", "one")
     for session in ("a", "b", "a", "c"):
         sessions.keep(session, group, actions([1], 0))
     assert [sessions.last(session, group) is not None for session in "abc"] == [True, False, True]
@@ -98,7 +98,7 @@ def test_the_session_longest_not_used_goes_first():
 def test_groups_that_are_never_seen_again_do_not_pile_up():
     sessions = GameSessions(2, 100.0)
     for number in range(MAX_GROUPS + 10):
-        sessions.keep("a", (str(number), "guard", 1), actions([1], number))
-    kept = [sessions.last("a", (str(number), "guard", 1)) is not None for number in range(MAX_GROUPS + 10)]
+        sessions.keep("a", (str(number), "one"), actions([1], number))
+    kept = [sessions.last("a", (str(number), "one")) is not None for number in range(MAX_GROUPS + 10)]
     assert sum(kept) == MAX_GROUPS
     assert not any(kept[:10])

@@ -215,6 +215,7 @@ GOOD = {"x": np.ones((2, 3), np.float32), "shift": np.ones(2, np.int8)}
         (lambda r: r.inputs[0].shape.append(1), "inputs[0].shape", "expected [2, 3]"),
         (lambda r: r.inputs[0].shape.__setitem__(0, -2), "inputs[0].shape", "sizes of at least 0"),
         (lambda r: r.raw_input_contents.__setitem__(0, b"1"), "inputs[0].data", "1 bytes for shape"),
+        (lambda r: (r.outputs.add(name="y"), r.outputs.add(name="y")), "outputs[1].name", '"y" is twice'),
         (lambda r: r.outputs.add(name="z"), "outputs[0].name", '"z" is unknown'),
         (lambda r: r.inputs[0].parameters["shared_memory_region"].CopyFrom(pb.InferParameter(string_param="a")),
          "inputs[0].parameters", "names shared memory"),
@@ -232,6 +233,23 @@ def test_no_rows_and_numbers_too_large_are_refused(refused):
     large = infer_request("bare.model", GOOD, raw=False)
     large.inputs[1].contents.int_contents[0] = 300
     assert "out of bounds" in refused("ModelInfer", large, "INVALID_ARGUMENT", "inputs[1].contents")
+
+
+def test_rows_whose_outputs_no_message_holds_are_refused_before_they_run(refused, live, models):
+    graph = read_card(models / "avatar/2/card.json").graph("synthesis")
+    sizes = live.registry.served["avatar", 2].batchers["synthesis"].batch_sizes
+    before = len(sizes)
+    request = infer_request("avatar.synthesis", feeds_of(graph, 20_000, 1))
+    assert "expected at most 4194304" in refused("ModelInfer", request, "RESOURCE_EXHAUSTED", "outputs")
+    assert len(sizes) == before
+
+
+def test_a_bare_onnx_file_whose_outputs_have_other_rows_is_refused(tmp_path):
+    text = '<ir_version: 10, opset_import: ["": 20]> g (float[N,3] x) => (float[M,3] y) { y = Concat <axis: int = 0> (x, x) }'
+    (tmp_path / "odd/1").mkdir(parents=True)
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "odd/1/model.onnx")
+    with sidecar_in_thread(tmp_path, allow_bare_onnx=True) as sidecar:
+        assert "output y of 1 rows has shape" in sidecar.registry.refused["odd", 1].reason
 
 
 def test_a_link_out_of_the_folder_is_refused(tmp_path):

@@ -151,6 +151,16 @@ def test_a_head_beyond_the_limit_is_refused_with_431(impatient, data):
     assert answer.count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.parametrize("trailer", [b"x: 1\r\n", b"a"])
+def test_trailers_without_end_close_their_connection(impatient, trailer):
+    head = b"POST /bridge.v1.ModelService/ListModels HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    body = b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx-long: 1\r\n"
+    with socket.create_connection(("127.0.0.1", impatient.web_port), 30) as plain:
+        plain.sendall(head + body)
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            plain.sendall(trailer * 4_000_000)
+
+
 def test_a_slow_head_and_a_kept_connection_disturb_nobody(impatient):
     with httpx.Client(base_url=f"http://127.0.0.1:{impatient.web_port}", trust_env=False, timeout=30) as http:
         for pause in (0.0, 0.5, 1.5):

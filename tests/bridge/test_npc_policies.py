@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import tiny_models
@@ -101,6 +103,21 @@ def test_no_group_and_no_policy_gets_anothers_memory(client, session, other):
     turn(client, scouts([1], [100], starts=[True]), session)
     answer, values = turn(client, scouts([1], [0], **other), session)
     assert (values, answer.statuses) == ([2.0], [LOST])
+
+
+def test_other_files_of_a_version_do_not_get_what_is_kept_of_the_old_ones(tmp_path):
+    bundle = tiny_models.write_scout(tmp_path)
+    with sidecar_in_thread(tmp_path, watch_seconds=0.1) as sidecar, Client(f"127.0.0.1:{sidecar.port}") as client:
+        assert turn(client, scouts([1], [8], starts=[True]), "play")[1] == [10.0]
+        before = sidecar.registry.served["scout", 1].digest
+        card = bundle / "card.json"
+        card.write_text(card.read_text().replace('"seed": 0', '"seed": 2'))
+        for _ in range(300):
+            if sidecar.registry.served["scout", 1].digest != before:
+                break
+            time.sleep(0.1)
+        answer, turns = turn(client, scouts([1], [8]), "play")
+        assert (list(answer.statuses), turns) == ([LOST], [10.0])
 
 
 def test_no_session_gets_anothers_memory(client, session):

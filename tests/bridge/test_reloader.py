@@ -18,8 +18,9 @@ from bridge.errors import FailedPrecondition, InvalidArgument, NotFound, Unavail
 from bridge.models_folder import parse_policy, scan
 from bridge.registry import Registry
 from bridge.reloader import Reloader
-from bridge.services import family_modules
+from bridge.services import admin, family_modules
 from bridge.v1 import model_service_pb2 as pb
+from bridge.v1.admin_service_pb2 import LoadModelRequest
 
 SERVING, FAILED, LOADING = pb.MODEL_STATE_SERVING, pb.MODEL_STATE_FAILED, pb.MODEL_STATE_LOADING
 AVAILABLE, DRAINING = pb.MODEL_STATE_AVAILABLE, pb.MODEL_STATE_DRAINING
@@ -338,6 +339,26 @@ def test_a_bundle_that_hangs_at_load_is_refused_and_holds_nobody_up(tmp_path):
         folder.reloader.load_seconds = 60.0
         await folder.reloader.reload()
         assert folder.states()["hangs", 1] == SERVING
+
+    run(test)
+
+
+def test_a_load_whose_caller_is_gone_is_finished(tmp_path):
+    folder, gate = Folder(tmp_path, latest=1), threading.Event()
+    for version in (1, 2):
+        tiny_models.write_npc(tmp_path, version=version)
+
+    async def test():
+        await folder.reloader.start()
+        service = admin.Service(folder.reloader)
+        folder.before_load = lambda bundle: gate.wait(60)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(service.LoadModel(LoadModelRequest(model=selector(1))), 0.3)
+        assert folder.states() == {("guard", 1): LOADING, ("guard", 2): SERVING}
+        gate.set()
+        while folder.states()["guard", 1] != SERVING:
+            await asyncio.sleep(0.05)
+        assert folder.find(1).card.version == 1
 
     run(test)
 

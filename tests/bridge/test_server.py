@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from wire import PROTOCOLS, open_wire
 
+from bridge import server
 from bridge.__main__ import main
 from bridge.client import Client
 from bridge.config import ServeConfig
@@ -270,3 +272,25 @@ def test_a_failed_start_frees_the_grpc_port(tiny_folder):
 def test_two_sidecars_do_not_share_a_port(tiny_folder, explained):
     with sidecar_in_thread(tiny_folder) as first:
         explained("--models", tiny_folder, "--port", first.port, texts=["choose another --port"])
+
+
+def test_a_signal_ends_a_start_that_still_loads(tmp_path, monkeypatch):
+    tiny_models.write_npc(tmp_path)
+    loading, gate = threading.Event(), threading.Event()
+
+    def hang(*arguments):
+        loading.set()
+        gate.wait(60)
+
+    def kill():
+        assert loading.wait(60)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(server, "load_bundle", hang)
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        asyncio.run(asyncio.wait_for(server.serve(ServeConfig(models=tmp_path, port=0)), 30))
+    finally:
+        gate.set()
+        killer.join()

@@ -135,6 +135,29 @@ def test_clients_of_a_removed_authority_are_kept_out_from_the_next_handshake_on(
         assert web_status(sidecar, files.ca, other.issue("second")) == 200
 
 
+def test_a_session_that_a_removed_authority_let_in_is_not_resumed(tmp_path, files):
+    authorities = tmp_path / "authorities.pem"
+    authorities.write_bytes(files.ca.read_bytes())
+    context = ssl.create_default_context(cafile=files.ca)
+    context.load_cert_chain(*files.issue("player"))
+    with serving(tmp_path, files, tls_client_ca=authorities) as sidecar:
+
+        def ask(session=None):
+            with (
+                socket.create_connection(("127.0.0.1", sidecar.web_port), 30) as plain,
+                context.wrap_socket(plain, server_hostname="localhost", session=session) as secure,
+            ):
+                secure.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+                return secure.recv(8), secure.session
+
+        answer, session = ask()
+        assert answer == b"HTTP/1.1"
+        assert ask(session)[0] == b"HTTP/1.1"
+        trustme.CA().cert_pem.write_to_path(authorities)
+        with contextlib.suppress(OSError):
+            assert ask(session)[0] == b""
+
+
 @pytest.mark.parametrize(
     ("spoil", "text"),
     [

@@ -103,7 +103,7 @@ def test_an_action_that_the_model_has_not_is_named_with_those_it_has(live: Ran) 
         ("bad size in a stream", "InvalidArgument|spec.image.size_px|INVALID_ARGUMENT|"),
         ("callback throws", "FormatException|mine"),
         ("no server", "Unavailable|||Unavailable: no connection to http://127.0.0.1:9"),
-        ("deadline", "DeadlineExceeded|||"),
+        ("deadline", "DeadlineExceeded|"),
         ("cancelled", "OperationCanceledException|"),
     ],
 )
