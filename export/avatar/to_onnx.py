@@ -91,6 +91,11 @@ class PaletteTies(nn.Module):
         return cells.repeat_interleave(config.pixel_size, dim=2).repeat_interleave(config.pixel_size, dim=3)
 
 
+FLOW_RANGE = 4.0
+"""How far from their mean the numbers of a flow's styles go, whose deviation is 1; where kinds of pictures part, it magnifies
+the rounding of z some hundred times."""
+
+
 def bake(module: nn.Module) -> nn.Module:
     """Returns a copy for export that computes the same with fewer operations."""
     if isinstance(module, ModulatedConv):
@@ -167,7 +172,8 @@ def mapping_graph(generator: Generator) -> Graph:
         TensorSpec("mix_start", "int64", ["batch"], low=0.0, high=float(config.num_layers)),
         TensorSpec("mix_end", "int64", ["batch"], low=0.0, high=float(config.num_layers)),
     )
-    outputs = (TensorSpec("w", "float32", ["batch", config.num_layers, config.latent_size]),)
+    scale = FLOW_RANGE * MAX_TRUNCATION if mapping.flow is not None else 1.0
+    outputs = (TensorSpec("w", "float32", ["batch", config.num_layers, config.latent_size], scale=scale),)
     return Graph("mapping", bake(mapping), inputs, outputs, sample, reference=mapping)
 
 
