@@ -206,8 +206,6 @@ class Drawing:
         """Takes over a checkpoint's state; raises ValueError when it was made with other options."""
         for name, value in self._options().items():
             then = state["options"].get(name)
-            if name == "model":
-                then = {key: then.get(key) for key in value}
             if then != value:
                 raise ValueError(f"the run was begun with {name} = {then}, not {value}; use another --run name")
         for name, network in self._networks().items():
