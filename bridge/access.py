@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.errors import Unauthenticated
@@ -29,8 +29,8 @@ class Access:
     open to all, so that a probe needs no secret.
     """
 
-    token: str = ""
-    admin_token: str = ""
+    token: str = field(default="", repr=False)
+    admin_token: str = field(default="", repr=False)
 
     def check(self, service: str, authorization: str) -> None:
         """Raise `Unauthenticated` where a call to `service` does not carry the token that it needs."""

@@ -76,7 +76,7 @@ def shared_work(name: str) -> tuple[Call, Context]:
 class Metadata:
     """What a caller sends beside the request."""
 
-    authorization: str = ""
+    authorization: str = field(default="", repr=False)
     request_id: str = ""
     trace_parent: str = ""
     seconds_left: float | None = None

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from bridge.__main__ import main
 from bridge.access import ADMIN_SERVICE, HEALTH_SERVICE, Access, TokenError, read_token
+from bridge.calls import Metadata
 from bridge.client import Client, ClientError
 from bridge.errors import Unauthenticated
 from bridge.v1.model_service_pb2 import MODEL_STATE_AVAILABLE, MODEL_STATE_DRAINING, MODEL_STATE_SERVING
@@ -72,6 +73,12 @@ def test_each_service_opens_to_its_token(guarded, token, models, admin):
             answer = http.post(f"/{service}/{method}", json={}, headers=headers)
             assert answer.status_code == (200 if expected == "OK" else 401)
             assert (expected == "OK") or answer.json()["code"] == "unauthenticated"
+
+
+def test_a_token_is_not_shown_with_what_holds_it():
+    shown = repr([Access(token="quiet", admin_token="quieter"), Metadata(authorization="Bearer quiet", request_id="seven")])
+    assert "quiet" not in shown
+    assert "seven" in shown
 
 
 def test_a_call_without_a_token_is_refused_before_its_request_is_read(guarded):
