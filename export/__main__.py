@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import sys
 
+from export.memory import keep_large_blocks
+
 FAMILIES = {
     "avatar": "StyleGAN2 faces and figures",
     "npc": "policies for the virtual assistant",
@@ -23,6 +25,7 @@ def main() -> None:
             text = f'"{arguments[0]}" is not a family, expected one of {list(FAMILIES)}\n\n{text}'
         (sys.stdout if asked_for_help else sys.stderr).write(text)
         sys.exit(0 if asked_for_help else 2)
+    keep_large_blocks()
     commands = importlib.import_module(f"export.{arguments[0]}.commands")
     commands.main(arguments[1:])
 

@@ -30,6 +30,8 @@ class ModelConfig:
     """With a palette: one colour in a cell (pixel art), or a blend of some (flat drawings with smooth edges)."""
     palette_sharpness: float = 1.0
     """With a palette: the scores are multiplied by it before they are mixed; above 1 cells come to one colour sooner."""
+    palette_apart: int = 0
+    """Levels of 255 by which colours of the palette differ at least; 0 takes 3 for one colour in a cell, 12 for a blend."""
     latent_size: int = 64
     """Length of z and of w."""
     mapping: Literal["layers", "flow"] = "layers"
@@ -64,6 +66,8 @@ class ModelConfig:
         for name in ("latent_size", "mapping_layers", "flow_width", "flow_blocks", "flow_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+        if not 0 <= self.palette_apart <= 255:
+            raise ValueError(f"palette_apart is {self.palette_apart}; it must be from 0 to 255")
         if not self.palette_sharpness > 0:
             raise ValueError(f"palette_sharpness is {self.palette_sharpness}; it must be above 0")
         if self.channels and len(self.channels) != len(self.resolutions):

@@ -37,7 +37,7 @@ from export.run_log import RunLog, write_config
 WARM_UP_STEPS = 200
 DRAWING = "drawing.pt"
 DRAWING_KIND = "avatar-drawing"
-DRAWING_FIELDS = ("source", "path", "faces", "model", "kimg", "batch", "learning_rate", "style_noise", "seed")
+DRAWING_FIELDS = ("source", "path", "faces", "model", "kimg", "batch", "learning_rate", "style_noise", "start_from", "seed")
 """What must agree before a stopped autoencoder goes on."""
 
 
@@ -73,6 +73,8 @@ class PretrainConfig:
     """Pictures whose styles the mapping network learns from."""
     flow: FlowConfig = field(default_factory=FlowConfig)
     """How the mapping network learns."""
+    start_from: str = ""
+    """Begin with the autoencoder of another run's folder: every layer of the same name and shape keeps its weights."""
     seed: int = 1
     """Seed of weights, order of pictures and noise."""
     save_minutes: float = 5.0
@@ -117,8 +119,9 @@ class PretrainConfig:
                 generator.synthesis.load_state_dict(drawing.average.state_dict())
             started, encoder = time.monotonic(), drawing.encoder.eval()
             self._learn_styles(trainer, encoder, dataset.images, log)
-            begin_with(trainer.discriminator, encoder.layers)
+            begin_with(trainer.discriminator, encoder.layers.state_dict())
             trainer.step, trainer.seconds = drawing.step, drawing.seconds + time.monotonic() - started
+            trainer.earlier = drawing.earlier
             images = straight(draw(trainer.average, range(64)))
             enlarge = max(1, 128 // self.model.image_size)
             log.pictures("samples", images, trainer.images_seen, columns=8, enlarge=enlarge)
@@ -135,6 +138,8 @@ class PretrainConfig:
         path, steps = self.training.folder / DRAWING, max(1, int(self.kimg * 1000) // self.batch)
         if path.exists():
             drawing.restore(checkpoint.load(path, DRAWING_KIND))
+        elif self.start_from:
+            drawing.begin_with(checkpoint.load(Path(self.start_from) / DRAWING, DRAWING_KIND))
         saved = begun = time.monotonic()
         before = drawing.seconds
         for step in tqdm(range(drawing.step, steps), desc="drawing again", unit="step", initial=drawing.step, total=steps):
@@ -176,6 +181,7 @@ class Drawing:
         self.optimiser = torch.optim.Adam(parameters, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
         self.rng = torch.Generator().manual_seed(config.seed)
         self.step, self.seconds = 0, 0.0
+        self.earlier: list[dict[str, Any]] = []
 
     def train_step(self, images: np.ndarray, pace: float) -> Tensor:
         """Draws some pictures again, at a share of the learning rate; returns the loss."""
@@ -200,7 +206,18 @@ class Drawing:
             "rng": self.rng.get_state(),
             "step": self.step,
             "seconds": self.seconds,
+            "earlier": self.earlier,
+            "command": self.config.command,
         }
+
+    def begin_with(self, state: dict[str, Any]) -> None:
+        """Takes the weights of another run's networks wherever name and shape agree, and remembers that run."""
+        for name, network in self._networks().items():
+            begin_with(network, state["networks"][name])
+        then = state["options"]
+        stage = {"source": then["source"], "faces": then["faces"], "pictures_seen": state["step"] * then["batch"]}
+        stage |= {"hours": round(state["seconds"] / 3600, 3), "command": state["command"]}
+        self.earlier = [*state["earlier"], stage]
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes over a checkpoint's state; raises ValueError when it was made with other options."""
@@ -212,7 +229,7 @@ class Drawing:
             network.load_state_dict(state["networks"][name])
         self.optimiser.load_state_dict(state["optimiser"])
         self.rng.set_state(state["rng"])
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.step, self.seconds, self.earlier = state["step"], state["seconds"], state["earlier"]
 
     def _options(self) -> dict[str, Any]:
         values = dataclasses.asdict(self.config)
@@ -242,10 +259,12 @@ def follow(average: nn.Module, current: nn.Module, weight: float) -> None:
 
 
 @torch.no_grad()
-def begin_with(network: nn.Module, other: nn.Module) -> None:
+def begin_with(network: nn.Module, weights: dict[str, Tensor]) -> None:
     """Copies the weights whose names and shapes agree, and of a convolution with one input more all but the last."""
     state: dict[str, Any] = network.state_dict()
-    for name, weight in other.state_dict().items():
+    for name, weight in weights.items():
+        if name not in state:
+            continue
         if state[name].shape == weight.shape:
             state[name].copy_(weight)
         elif state[name].ndim == 4 and state[name][:, :-1].shape == weight.shape:

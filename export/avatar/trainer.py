@@ -38,7 +38,9 @@ class Trainer:
         self.batches = BatchSource(config, images, self.rng)
         self.generator, self.discriminator = build(config)
         if self.generator.synthesis.palette is not None:
-            colours = choose_palette(images, config.model.palette_size, apart=APART[config.model.palette_mix])
+            colours = choose_palette(
+                images, config.model.palette_size, apart=config.model.palette_apart or APART[config.model.palette_mix]
+            )
             self.generator.synthesis.palette.colours.copy_(torch.from_numpy(colours))
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         path_interval = config.path_interval if config.path_weight else 0

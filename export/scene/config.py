@@ -43,6 +43,8 @@ class TrainConfig:
     """Seed of worlds, weights, order of tiles and restarts of codes."""
     batch: int = 16
     """Tiles in a step."""
+    start_from: str = ""
+    """Go on with the VQ-VAE of another run or default: its encoder and codebook, and so its codes, stay as they are."""
     model: VQVAEConfig = field(default_factory=VQVAEConfig)
     """Shape of encoder, quantiser and decoder."""
     learning_rate: float = 6e-4
@@ -65,6 +67,16 @@ class TrainConfig:
     """Weight of the cross-entropy of ground classes."""
     objects_weight: float = 2.0
     """Weight of the cross-entropy of object classes."""
+    adversarial_weight: float = 0.0
+    """Weight of a patch discriminator's opinion of redrawn heights beside their other losses; for --start-from, 0 for none."""
+    head_start_ktiles: float = 5.0
+    """Thousands of tiles that only the patch discriminator learns from at first."""
+    critic_rate: float = 4e-4
+    """Learning rate of the patch discriminator."""
+    r1_gamma: float = 0.1
+    """Weight of its R1 penalty."""
+    average: float = 0.998
+    """With a patch discriminator: how slowly the averaged decoder, which is the one kept, follows."""
     log_every: int = 50
     """Steps between two points of the curves."""
     save_minutes: float = 5.0
@@ -74,6 +86,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check(self, LIMITS)
+        if self.adversarial_weight and (not self.start_from or self.model.mode != "tile"):
+            raise ValueError("a patch discriminator sharpens a trained VQ-VAE of tiles: give --start-from with its run folder")
 
     @property
     def folder(self) -> Path:
@@ -93,14 +107,14 @@ class TrainConfig:
 Limits = tuple[tuple[str, str, Callable[[float], bool]], ...]
 
 LIMITS: Limits = (
-    ("batch restart_every log_every learning_rate", "be above 0", lambda value: value > 0),
+    ("batch restart_every log_every learning_rate critic_rate", "be above 0", lambda value: value > 0),
     (
         "minutes ktiles halve_ktiles commitment restart_share height_weight slope_weight ground_weight objects_weight "
-        "save_minutes threads seed",
+        "adversarial_weight head_start_ktiles r1_gamma save_minutes threads seed",
         "not be below 0",
         lambda value: value >= 0,
     ),
-    ("decay", "be from 0 to below 1", lambda value: 0.0 <= value < 1.0),
+    ("decay average", "be from 0 to below 1", lambda value: 0.0 <= value < 1.0),
 )
 """Names of fields, what they must do, and whether a value does."""
 

@@ -10,6 +10,7 @@ from export.scene import data, loop, pictures
 from export.scene.config import TrainConfig
 from export.scene.tasks import PictureTask, Task, TileTask
 from export.scene.tiles import TileSource
+from export.scene.trained import open_vqvae, stage
 from export.scene.vqvae_trainer import VQVAETrainer, normalisation
 
 KIND = "scene-vqvae"
@@ -34,7 +35,19 @@ def build(config: TrainConfig) -> VQVAETrainer:
         trainer = VQVAETrainer(config, TileTask(source, TileSource(held_out.worlds)), middle=middle, scale=scale)
         sheet = train_set.datasheet.to_json()
     trainer.datasheet = sheet
+    if config.start_from and not config.resume:
+        _start_from(trainer, config)
     return trainer
+
+
+def _start_from(trainer: VQVAETrainer, config: TrainConfig) -> None:
+    """Raises CheckpointError without a VQ-VAE there, ValueError when it has another shape."""
+    model, state = open_vqvae(config.start_from)
+    if model.config != config.model:
+        ours, theirs = vars(config.model), vars(model.config)
+        wrong = "; ".join(f"{key} is {ours[key]} here, {theirs[key]} there" for key in ours if ours[key] != theirs[key])
+        raise ValueError(f"the VQ-VAE to start from has another shape: {wrong}; give the same --model options")
+    trainer.start_from(model, [*state["earlier"], stage(state)])
 
 
 def load_data(config: TrainConfig, split: data.Split) -> data.Dataset:

@@ -96,8 +96,8 @@ def load_checkpoint(path: Path) -> Trained:
     record = {
         "datasheet": below["datasheet"],
         "metrics": {},
-        "vqvae": _stage(below),
-        "prior": _stage(state),
+        "vqvae": stage(below) | {"earlier": below["earlier"]},
+        "prior": stage(state),
     }
     prior = build_prior(state["config"], record["vqvae"]["config"], state["average"])
     return Trained(build_vqvae(below["config"], below["model"]), prior, record)
@@ -177,7 +177,7 @@ def train_config(config: dict[str, Any], **changes: Any) -> TrainConfig:
     return TrainConfig(**values, sources=Sources(**config["sources"]), reading=Reading(**config["reading"]), **changes)
 
 
-def _stage(state: dict[str, Any]) -> dict[str, Any]:
+def stage(state: dict[str, Any]) -> dict[str, Any]:
     """What a record keeps of a run."""
     config = json.loads(json.dumps(state["config"]))
     return {

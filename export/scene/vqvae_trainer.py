@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from export.scene.config import SESSION_FIELDS, TrainConfig, check_same
+from export.scene.critic import Critic
 from export.scene.quantiser import VectorQuantiser, usage
 from export.scene.tasks import Task
 from export.scene.tiles import TileSource
@@ -27,12 +29,24 @@ class VQVAETrainer:
         self.model = model.to(memory_format=torch.channels_last)
         if isinstance(model.quantiser, VectorQuantiser):
             model.quantiser.decay = config.decay
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate)
+        self.drawing = nn.ModuleList([self.model.decoder, self.model.heads])
+        """What still learns when a run goes on with another's codes."""
+        self.average = copy.deepcopy(self.drawing).requires_grad_(False)
+        self.critic = Critic(config.critic_rate, config.r1_gamma, config.seed) if config.adversarial_weight else None
+        learning = self.drawing if config.start_from else self.model
+        self.optimiser = torch.optim.Adam(learning.parameters(), lr=config.learning_rate)
         self.counts = torch.zeros(model.codes)
         """How often each code was chosen since the last look at the curves."""
         self.step, self.seconds, self.restarted = 0, 0.0, 0
         self.metrics: dict[str, float] = {}
         self.datasheet: dict[str, Any] = {}
+        self.earlier: list[dict[str, Any]] = []
+
+    def start_from(self, model: VQVAE, stages: list[dict[str, Any]]) -> None:
+        """Takes a trained VQ-VAE, whose encoder and codebook stay as they are, and remembers the runs that led to it."""
+        self.model.load_state_dict(model.state_dict())
+        self.average.load_state_dict(self.drawing.state_dict())
+        self.earlier = stages
 
     @property
     def learning_rate(self) -> float:
@@ -43,11 +57,14 @@ class VQVAETrainer:
 
     def networks(self) -> dict[str, nn.Module]:
         """All networks, by name."""
-        return {"model": self.model}
+        return {"model": self.model} | ({"critic": self.critic.network} if self.critic else {})
 
     def train_step(self) -> None:
         """Gradients of losses and commitment, then the codebook's averages, now and then restarts of dead codes."""
         inputs = self.task.draw(self.config.batch, self.config.seed, self.step)
+        if self.config.start_from:
+            self._draw_better(inputs)
+            return
         if self.step == 0:
             self._start_codebook(inputs)
         decoded, quantised, vectors = self.model(*inputs)
@@ -62,13 +79,55 @@ class VQVAETrainer:
         self._learn_codes(vectors.detach(), quantised.codes)
         self._note(losses | {"commitment": quantised.loss}, total)
 
+    def _draw_better(self, inputs: tuple[Tensor, ...]) -> None:
+        """A step of decoder and heads alone, with the critic's opinion where there is one, and the critic's own step."""
+        with torch.no_grad():
+            vectors = self.model.quantiser.look_up(self.model.encode(*inputs))
+        decoded = self.model.heads(self.model.decoder(vectors))
+        losses = self.task.losses(decoded, inputs)
+        total = sum(self._weight(name) * value for name, value in losses.items())
+        found: dict[str, Tensor] = {}
+        waiting = self.critic is not None and self.step * self.config.batch < self.config.head_start_ktiles * 1000
+        if self.critic and not waiting:
+            relief = sum(self._weight(name) * losses[name] for name in ("height", "slope"))
+            opinion = self.critic.opinion(decoded.height, inputs[1], self.model.heads.height.weight, relief)
+            total = total + self.config.adversarial_weight * opinion
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate
+        if not waiting:
+            self.optimiser.zero_grad(set_to_none=True)
+            total.backward()
+            self.optimiser.step()
+        if self.critic:
+            found = self.critic.train_step(inputs[0], decoded.height, inputs[1], self.step)
+        self.step += 1
+        self._update_average()
+        if self.step % self.config.log_every == 0 or self.step == 1:
+            scalars = {f"loss/{name}": value for name, value in losses.items()} | {"loss/total": total} | found
+            self.metrics |= {name: value.item() for name, value in scalars.items()} | {"learning_rate": self.learning_rate}
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        weight = 1.0 - min(self.config.average, (1.0 + self.step) / (10.0 + self.step)) if self.critic else 1.0
+        for average, current in zip(self.average.parameters(), self.drawing.parameters(), strict=True):
+            average.lerp_(current, weight)
+
+    @property
+    def kept(self) -> VQVAE:
+        """The model that is measured and published: with a critic its decoder is the averaged one."""
+        if not self.config.start_from:
+            return self.model
+        model = copy.deepcopy(self.model).requires_grad_(False)
+        nn.ModuleList([model.decoder, model.heads]).load_state_dict(self.average.state_dict())
+        return model
+
     def measure(self) -> dict[str, float]:
         """Figures on held-out data."""
-        return self.task.figures(self.model)
+        return self.task.figures(self.kept)
 
     def sheet(self) -> np.ndarray:
         """Held-out originals over reconstructions."""
-        return self.task.sheet(self.model)
+        return self.task.sheet(self.kept)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds: enough to go on bit for bit."""
@@ -79,7 +138,10 @@ class VQVAETrainer:
             "seconds": self.seconds,
             "restarted": self.restarted,
             "metrics": self.metrics,
-            "model": self.model.state_dict(),
+            "earlier": self.earlier,
+            "model": self.kept.state_dict(),
+            "drawing": self.drawing.state_dict(),
+            "critic": self.critic.state() if self.critic else {},
             "optimiser": self.optimiser.state_dict(),
             "counts": self.counts,
             "rng": self.rng.get_state(),
@@ -89,6 +151,11 @@ class VQVAETrainer:
         """Takes over a checkpoint's state; raises ValueError when its configuration trains another model."""
         check_same(state["config"], self.config.to_json(), SESSION_FIELDS)
         self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(nn.ModuleList([self.model.decoder, self.model.heads]).state_dict())
+        self.drawing.load_state_dict(state["drawing"])
+        if self.critic:
+            self.critic.restore(state["critic"])
+        self.earlier = state["earlier"]
         self.optimiser.load_state_dict(state["optimiser"])
         self.rng.set_state(state["rng"])
         self.counts = state["counts"]

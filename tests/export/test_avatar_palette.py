@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from export.avatar.config import TrainConfig
 from export.avatar.model import ModelConfig, Palette
 from export.avatar.palette import APART, choose_palette, match_palette
+from export.avatar.trainer import Trainer
 
 
 def pictures(counts: dict[tuple[int, ...], int]) -> np.ndarray:
@@ -82,3 +84,16 @@ def test_sharper_scores_come_nearer_to_one_colour_and_to_the_same_one() -> None:
 def test_a_sharpness_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="palette_sharpness is 0; it must be above 0"):
         ModelConfig(palette_size=5, palette_sharpness=0)
+
+
+def test_a_model_says_how_far_its_colours_are_apart() -> None:
+    images = (np.random.default_rng(1).geometric(0.3, (40, 4, 32, 32)).clip(1, 40) * 6).astype(np.uint8)
+    for asked, least in ((0, APART["one"]), (40, 40)):
+        model = ModelConfig(palette_size=6, palette_apart=asked)
+        chosen = Trainer(TrainConfig(model=model), images).generator.synthesis.palette.colours.numpy()
+        levels = np.rint((chosen + 1.0) * 127.5)
+        between = np.abs(levels[:, None] - levels[None]).max(axis=2)[~np.eye(6, dtype=bool)]
+        assert (between >= least).all()
+        assert asked or between.min() < 40
+    with pytest.raises(ValueError, match="palette_apart is 256; it must be from 0 to 255"):
+        ModelConfig(palette_size=6, palette_apart=256)

@@ -102,6 +102,21 @@ def test_a_stopped_run_goes_on_from_its_autoencoder(tmp_path: Path) -> None:
     assert "resume" not in again.stages[0]["command"]
 
 
+def test_another_shape_begins_with_the_layers_that_agree(tmp_path: Path, pretrained: PretrainConfig) -> None:
+    source = pretrained.training.folder
+    config = pretraining(tmp_path, run="again", kimg=0.008, model=CELLS, start_from=str(source), learning_rate=1e-9)
+    trained = open_trained(str(config.pretrain()))
+    ours, theirs = trained.generator.synthesis.state_dict(), open_trained(str(source)).generator.synthesis.state_dict()
+    agreeing = {name for name, weight in theirs.items() if name in ours and ours[name].shape == weight.shape}
+    kept = {name for name in agreeing if torch.allclose(ours[name], theirs[name], atol=0.02)}
+    assert {"convs.0.conv.weight", "convs.2.conv.weight"} <= kept
+    assert kept >= {name for name in agreeing if name.startswith("convs.")}
+    assert "to_image.0.conv.weight" not in agreeing
+    (first, last) = trained.stages
+    assert (first["pictures_seen"], last["pictures_seen"]) == (800, 8)
+    assert first["command"] == pretrained.command
+
+
 def test_training_goes_on_from_it_and_names_it(tmp_path: Path, pretrained: PretrainConfig) -> None:
     source = pretrained.training.folder
     trained = open_trained(str(train(tiny_config(tmp_path, kimg=0.016, start_from=str(source), mixing=0.0, model=FLOW))))
