@@ -43,7 +43,12 @@ class Limits:
     max_sessions: int = 1_024
     """Game sessions that are kept; the least recently used one goes first."""
     session_seconds: float = 600.0
-    """Seconds without a call after which a game session is forgotten."""
+    """Seconds without a call after which a game session is forgotten, and of a session that goes on an agent."""
+    kept_agents: int = 262_144
+    """Agents of all game sessions whose last action and recurrent state are kept. When there are more, the group longest not
+    used goes first, and of the last group the agents longest not seen; they are told so (AGENT_STATUS_STATE_LOST)."""
+    kept_mib: int = 256
+    """MiB that those actions and states may take; more are forgotten as with --limits.kept-agents."""
 
 
 @dataclass(frozen=True)
