@@ -63,6 +63,18 @@ policy (uint8[batch,2,2,3] picture, int64[batch] door, float[batch,2] memory, fl
 }
 """
 
+DIARY = """
+<ir_version: 10, opset_import: ["": 20]>
+policy (float[batch,1] note, float[batch,8] pages) => (float[batch,8] read, float[batch,8] next_pages)
+{
+  second = Constant <value_ints: ints = [1]> ()
+  end = Constant <value_ints: ints = [8]> ()
+  kept = Slice (pages, second, end, second)
+  next_pages = Concat <axis: int = 1> (kept, note)
+  read = Identity (next_pages)
+}
+"""
+
 MAPPING = """
 <ir_version: 10, opset_import: ["": 20]>
 mapping (float[batch,4] z, float[batch,4] z_mix, float[batch] truncation, int64[batch] mix_start, int64[batch] mix_end)
@@ -170,6 +182,12 @@ SCOUT_SPEC: dict[str, Any] = {
     "log_probability": True,
     "tick_seconds": 0.2,
 }
+PAGES, BLANK = 8, -1.0
+DIARY_SPEC: dict[str, Any] = {
+    "observations": [{"name": "note", "shape": [1]}],
+    "actions": [{"name": "read", "kind": "continuous", "size": PAGES, "low": [None] * PAGES, "high": [None] * PAGES}],
+    "states": [{"name": "pages", "output": "next_pages", "shape": [PAGES], "initial": BLANK}],
+}
 AVATAR_SPEC: dict[str, Any] = {
     "image_size": 8,
     "image_channels": 3,
@@ -210,6 +228,11 @@ def write_scout(models: Path, name: str = "scout", version: int = 1) -> Path:
     `turn` is the memory of the picture's mean byte; `act` is 0 where the memory of the door is 1 or more, 1 below that.
     """
     return write_bundle(models, name, version, "npc", {"policy": (SCOUT, {})}, SCOUT_SPEC)
+
+
+def write_diary(models: Path, name: str = "diary", version: int = 1) -> Path:
+    """Write a recurrent policy that acts as its memory reads: the last eight notes of the episode, the latest at the end."""
+    return write_bundle(models, name, version, "npc", {"policy": (DIARY, {})}, DIARY_SPEC)
 
 
 def write_avatar(models: Path, name: str = "face", version: int = 1) -> Path:
