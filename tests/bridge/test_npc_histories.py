@@ -1,13 +1,13 @@
 """No order of calls gives an agent another's memory: every answer is the one that a plain model of the rules foretells.
 
-The policy reads out its memory: the notes of the agent's episode, each a number that was never written before. So an answer with
-a note that is not its agent's own, or one too few, is seen at once.
+The policy reads out its memory: the notes of the agent's episode, each a number that was never written before. An answer with
+a note that is not its agent's own, or with one too few, is seen at once.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -122,6 +122,7 @@ class Histories(RuleBasedStateMachine):
         self.brought: dict[tuple[str, str, int], Pages] = {}
         self.stamp = 0
         self.pending: Pending | None = None
+        self.recent: Asked | None = None
 
     def teardown(self):
         if getattr(self, "pending", None):
@@ -231,6 +232,10 @@ class Histories(RuleBasedStateMachine):
     @rule(asked=ASKED, budget=st.sampled_from([0.0, LONG]), keeper=KEEPERS)
     def tick(self, asked, budget, keeper):
         """A call is answered by the policy."""
+        self.play(asked, budget, keeper)
+
+    def play(self, asked: Asked, budget: float, keeper: str):
+        self.recent = asked
         given = {"none": 0, "right": self.live.sessions.keeper, "wrong": 1}[keeper]
         self.forget_old()
         if self.is_busy(asked):
@@ -253,6 +258,14 @@ class Histories(RuleBasedStateMachine):
         assert (answer.keeper, answer.session_restarted) == (self.live.sessions.keeper, restarted)
         self.keep(asked, memory, self.stamp, pages)
 
+    @precondition(lambda self: self.recent is not None)
+    @rule(starts=st.sets(st.integers(0, 3), max_size=1), bad=st.sets(st.integers(0, 3), max_size=1))
+    def tick_again(self, starts, bad):
+        """The agents of a call before are there again."""
+        before = self.recent
+        notes = {agent: float(next(numbers)) for agent in before.notes}
+        self.play(replace(before, notes=notes, starts=starts & set(notes), bad=bad & set(notes)), 0.0, "right")
+
     def late(self, asked: Asked, memory: Memory) -> dict[int, tuple[int, int, Pages]]:
         return {agent: (INVALID if agent in asked.bad else LATE, *self.instead(asked, memory, agent)) for agent in asked.notes}
 
@@ -266,6 +279,7 @@ class Histories(RuleBasedStateMachine):
         with held(self.live, asked.model, stay=True) as gate:
             self.check(self.send(self.message(asked, SOON)), expected)
             gate.wait()
+        self.recent = asked
         self.pending = Pending(asked, memory, self.stamp, pages, gate, self.group_memory(asked))
         self.not_chosen(asked, memory, self.stamp, set(asked.notes))
 
@@ -344,7 +358,7 @@ class Histories(RuleBasedStateMachine):
             memory.rows = {agent: row for agent, row in memory.rows.items() if row.seen_s >= self.now_s - TTL_S}
 
     @rule(model=st.sampled_from(MODELS))
-    def replace(self, model):
+    def replace_files(self, model):
         """Other files of a version come, or those of before."""
         card = self.models / model / "1" / "card.json"
         before, other = ('"seed": 0', '"seed": 2')
@@ -369,4 +383,4 @@ def test_every_answer_is_the_one_that_the_rules_foretell(tmp_path, steps):
             machine = type(
                 "Live", (Histories,), {"live": live, "client": client, "admin": admin, "models": tmp_path / "models"}
             )
-            run_state_machine_as_test(machine, settings=settings(max_examples=60, stateful_step_count=steps))
+            run_state_machine_as_test(machine, settings=settings(max_examples=80, stateful_step_count=steps))
