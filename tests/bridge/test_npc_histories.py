@@ -383,4 +383,4 @@ def test_every_answer_is_the_one_that_the_rules_foretell(tmp_path, steps):
             machine = type(
                 "Live", (Histories,), {"live": live, "client": client, "admin": admin, "models": tmp_path / "models"}
             )
-            run_state_machine_as_test(machine, settings=settings(max_examples=80, stateful_step_count=steps))
+            run_state_machine_as_test(machine, settings=settings(max_examples=200, stateful_step_count=steps))
