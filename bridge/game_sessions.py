@@ -9,7 +9,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bridge.agent_table import AgentTable, Column
+from bridge.agent_table import AGENT_BYTES, AgentTable, Column
 
 GroupKey = tuple[str, str]
 """A group's name, and the name of the model that chooses its actions."""
@@ -42,7 +42,7 @@ class GroupMemory:
     digest: str
     table: AgentTable
     running: asyncio.Future[None] | None = None
-    counted_agents: int = 0
+    counted_size: tuple[int, int] = (0, 0)
     counted_bytes: int = 0
 
 
@@ -84,40 +84,44 @@ class GameSessions:
         self._stamp += 1
         return self._stamp
 
-    def open(self, session_id: str, group: GroupKey, digest: str, columns: Columns) -> GroupMemory:
+    def open(self, session_id: str, group: GroupKey, digest: str, columns: Callable[[], Columns]) -> GroupMemory:
         """Return the memory of a group of a session, an empty one if there is none or if it is of other files of the model."""
-        self.forget_old()
+        now_s = self.clock()
+        self.forget_old(now_s)
         session = self._sessions.get(session_id)
         if session is None:
             session = self._sessions[session_id] = _Session(0.0)
             while len(self._sessions) > self.limits.sessions:
                 self._forget(next(iter(self._sessions)), "room")
-        session.used_s = self.clock()
+        session.used_s = now_s
         self._sessions.move_to_end(session_id)
         memory = session.groups.get(group)
         if memory is not None and memory.digest != digest:
             self._forget_group(session_id, group, "model")
             memory = None
         if memory is None:
-            memory = session.groups[group] = GroupMemory(digest, AgentTable(columns, self.limits.agents_per_group))
+            memory = session.groups[group] = GroupMemory(digest, AgentTable(columns(), self.limits.agents_per_group))
             self._groups[session_id, group] = memory
             if len(session.groups) > MAX_GROUPS:
                 self._forget_group(session_id, next(iter(session.groups)), "room")
-            self.settle(session_id, group, memory)
+            self._settle(session_id, group, memory)
         session.groups.move_to_end(group)
         self._groups.move_to_end((session_id, group))
         return memory
 
     def settle(self, session_id: str, group: GroupKey, memory: GroupMemory) -> None:
         """Count what a group's memory takes after it was written, and make room if that is too much."""
-        if self._groups.get((session_id, group)) is not memory:
+        if memory.table.size == memory.counted_size or self._groups.get((session_id, group)) is not memory:
             return
+        self._settle(session_id, group, memory)
+
+    def _settle(self, session_id: str, group: GroupKey, memory: GroupMemory) -> None:
         self._count(memory)
         while self._too_much() and len(self._groups) > 1:
             oldest = next(key for key in self._groups if key != (session_id, group))
             self._forget_group(*oldest, "room")
         if self._too_much():
-            rows = (self.limits.bytes - GROUP_BYTES) // memory.table.row_bytes
+            rows = (self.limits.bytes - GROUP_BYTES) // (memory.table.row_bytes + AGENT_BYTES)
             self.forgotten["room"] += memory.table.shrink(max(0, min(self.limits.agents, rows)))
             self._count(memory)
 
@@ -126,9 +130,9 @@ class GameSessions:
         self.forget_old()
         return self._forget(session_id, reason)
 
-    def forget_old(self) -> None:
+    def forget_old(self, now_s: float | None = None) -> None:
         """Forget the sessions that were not used for too long."""
-        limit = self.oldest_s()
+        limit = (self.clock() if now_s is None else now_s) - self.limits.seconds
         while self._sessions and next(iter(self._sessions.values())).used_s < limit:
             self._forget(next(iter(self._sessions)), "age")
 
@@ -150,10 +154,10 @@ class GameSessions:
         return self.agents > self.limits.agents or self.bytes > self.limits.bytes
 
     def _count(self, memory: GroupMemory) -> None:
-        agents, size = len(memory.table), memory.table.nbytes + GROUP_BYTES
-        self.agents += agents - memory.counted_agents
-        self.bytes += size - memory.counted_bytes
-        memory.counted_agents, memory.counted_bytes = agents, size
+        size, taken = memory.table.size, memory.table.nbytes + GROUP_BYTES
+        self.agents += size[0] - memory.counted_size[0]
+        self.bytes += taken - memory.counted_bytes
+        memory.counted_size, memory.counted_bytes = size, taken
 
     def _forget(self, session_id: str, reason: str) -> bool:
         session = self._sessions.get(session_id)
@@ -167,8 +171,8 @@ class GameSessions:
 
     def _forget_group(self, session_id: str, group: GroupKey, reason: str) -> None:
         memory = self._groups.pop((session_id, group))
-        self.forgotten[reason] += memory.counted_agents
-        self.agents -= memory.counted_agents
+        self.forgotten[reason] += memory.counted_size[0]
+        self.agents -= memory.counted_size[0]
         self.bytes -= memory.counted_bytes
         session = self._sessions[session_id]
         del session.groups[group]

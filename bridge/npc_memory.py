@@ -44,7 +44,7 @@ class NpcMemory:
         self._key = batch.name, batch.model.card.name
         self._spec = batch.spec
         self._stamp = 0
-        self.group: GroupMemory = sessions.open(session_id, self._key, batch.model.digest, columns(batch.spec))
+        self.group: GroupMemory = sessions.open(session_id, self._key, batch.model.digest, lambda: columns(batch.spec))
 
     def begin(self) -> None:
         """Take the place after all calls that have begun, once."""
@@ -57,22 +57,21 @@ class NpcMemory:
         on: that one's is lost.
         """
         table = self.group.table
-        rows = table.rows(batch.agents)
-        unknown = table.unseen_since(rows, self._sessions.oldest_s())
+        unknown = table.unseen_since(batch.agents, self._sessions.oldest_s())
         batch.lost, fresh = unknown & ~batch.starts, unknown | batch.starts
+        any_fresh = fresh.any()
         for state in self._spec.states:
-            kept = table.read(state_column(state.name), rows)
-            if fresh.any():
+            kept = table.read(state_column(state.name), batch.agents)
+            if any_fresh:
                 kept[fresh] = state.initial
             batch.feeds[state.name] = kept
 
     def last_actions(self, agents: list[int]) -> tuple[Bools, Arrays]:
         """Return for N agents whether something was chosen for them in their episode, bool[N], and what, arrays [N, ...]."""
         table = self.group.table
-        rows = table.rows(agents)
-        old = table.unseen_since(rows, self._sessions.oldest_s())
-        actions = {action.name: table.read(action_column(action.name), rows) for action in self._spec.actions}
-        return table.read(ACTED, rows) & ~old, actions
+        old = table.unseen_since(agents, self._sessions.oldest_s())
+        actions = {action.name: table.read(action_column(action.name), agents) for action in self._spec.actions}
+        return table.read(ACTED, agents) & ~old, actions
 
     def keep(self, batch: GroupBatch, outputs: Mapping[str, Array]) -> None:
         """Keep what the policy made of the agents that it could choose for; the others keep what they had."""

@@ -82,9 +82,10 @@ def test_each_agent_has_what_the_latest_call_wrote_for_it(calls):
             count = len(plain) - details[0]
             assert table.shrink(details[0]) == max(count, 0)
             plain.leave(table, count, [])
-        rows = table.rows(EVERYBODY)
-        assert {agent for agent in EVERYBODY if rows[agent] >= 0} == set(plain)
-        memory, acted = table.read(MEMORY, rows), table.read(ACTED, rows)
+        assert {agent for agent in EVERYBODY if agent in table} == set(plain)
+        unseen = table.unseen_since(EVERYBODY, now_s - 3).tolist()
+        assert unseen == [agent not in plain or plain[agent].seen_s < now_s - 3 for agent in EVERYBODY]
+        memory, acted = table.read(MEMORY, EVERYBODY), table.read(ACTED, EVERYBODY)
         for agent, row in plain.items():
             assert (memory[agent].tolist(), bool(acted[agent])) == ([row.value] * 2, True)
         assert len(table) == len(plain) <= MOST
@@ -97,7 +98,7 @@ def test_what_is_kept_does_not_keep_alive_what_it_came_from():
         for stamp in range(20):
             outputs = np.zeros((50_000, 2), np.float32)
             table.write([1, 2], {MEMORY: outputs[7:9]}, stamp, 0.0)
-            kept = table.read(MEMORY, table.rows([1, 2]))
+            kept = table.read(MEMORY, [1, 2])
             del outputs
         assert tracemalloc.get_traced_memory()[0] < 100_000
     finally:
@@ -112,7 +113,7 @@ def test_agents_that_are_never_seen_again_do_not_pile_up():
         table.write(agents, {MEMORY: np.zeros((10, 2), np.float32), ACTED: True}, stamp, 0.0)
     assert len(table) == 100
     assert all(agent in table for agent in range(9_900, 10_000))
-    assert table.nbytes <= 100 * table.row_bytes
+    assert table.size == (100, 100)
 
 
 def test_what_a_table_says_that_it_takes_is_no_less_than_what_it_takes():

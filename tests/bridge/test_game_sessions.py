@@ -19,17 +19,16 @@ CAPACITY, TTL_S, AGENTS = 3, 10.0, 12
 
 
 def keep(sessions, session, group, agents, value, digest="old"):
-    memory = sessions.open(session, group, digest, COLUMNS)
+    memory = sessions.open(session, group, digest, lambda: COLUMNS)
     memory.table.write(agents, {MOVE: np.full((len(agents), 1), value, np.float32)}, sessions.stamp(), sessions.clock())
     sessions.settle(session, group, memory)
     return memory
 
 
 def look(sessions, session, group, agents, digest="old"):
-    table = sessions.open(session, group, digest, COLUMNS).table
-    rows = table.rows(agents)
-    old = table.unseen_since(rows, sessions.oldest_s())
-    values = table.read(MOVE, rows)[:, 0].tolist()
+    table = sessions.open(session, group, digest, lambda: COLUMNS).table
+    old = table.unseen_since(agents, sessions.oldest_s())
+    values = table.read(MOVE, agents)[:, 0].tolist()
     return {agent: value for agent, value, gone in zip(agents, values, old.tolist(), strict=True) if not gone}
 
 
