@@ -6,6 +6,7 @@ the path of the field at fault.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -375,6 +376,19 @@ class Client:
         self._keepers.pop(session, None)
         answer = self._call(self._npcs.EndSession, npc_service_pb2.EndSessionRequest(session_id=session))
         return bool(answer.existed)
+
+    @contextlib.contextmanager
+    def hold_session(self, session: str) -> Iterator[None]:
+        """Hold a session until the block ends, or this process or its connection does: then the sidecar ends it."""
+        call = self._npcs.HoldSession(npc_service_pb2.HoldSessionRequest(session_id=session))
+        try:
+            next(call)
+            yield
+        except grpc.RpcError as error:
+            raise client_error(error) from error
+        finally:
+            call.cancel()
+            self._keepers.pop(session, None)
 
     def _call(self, method: Any, request: Any) -> Any:
         try:

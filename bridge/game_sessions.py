@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections import Counter, OrderedDict
@@ -58,16 +59,18 @@ class GameSessions:
     A session, and an agent of one, that is not seen for `limits.seconds` is forgotten. When there are too many sessions the one
     longest not used goes; when there are too many agents or bytes, whole groups go, and of the last one left the agents longest
     not seen. No session ever sees another's: every look-up goes through the session's id. `keeper` names this process, by a
-    random number.
+    random number; `closing` is set when the process is about to end.
     """
 
     def __init__(self, limits: KeptLimits, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits
         self.clock = clock
         self.keeper = secrets.randbits(63) + 1
-        self.forgotten: Counter[str] = Counter({"end": 0, "age": 0, "room": 0, "model": 0, "keeper": 0})
+        self.forgotten: Counter[str] = Counter({"end": 0, "age": 0, "room": 0, "model": 0, "keeper": 0, "gone": 0})
         self.agents = 0
         self.bytes = 0
+        self.closing = asyncio.Event()
+        self._holders: Counter[str] = Counter()
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._groups: OrderedDict[tuple[str, GroupKey], GroupMemory] = OrderedDict()
         self._stamp = 0
@@ -129,6 +132,27 @@ class GameSessions:
         """Forget a session; return whether anything was kept for it."""
         self.forget_old()
         return self._forget(session_id, reason)
+
+    @property
+    def holders(self) -> int:
+        """Return how many hold a session."""
+        return self._holders.total()
+
+    @contextlib.contextmanager
+    def held(self, session_id: str) -> Iterator[None]:
+        """Hold a session until the block ends; the session ends with the last who holds it."""
+        self._holders[session_id] += 1
+        try:
+            yield
+        finally:
+            self._holders[session_id] -= 1
+            if not self._holders[session_id]:
+                del self._holders[session_id]
+                self.end(session_id, "gone")
+
+    def close(self) -> None:
+        """Let go those who wait for `closing`."""
+        self.closing.set()
 
     def forget_old(self, now_s: float | None = None) -> None:
         """Forget the sessions that were not used for too long."""

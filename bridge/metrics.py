@@ -109,7 +109,7 @@ class _State(Collector):
         yield GaugeMetricFamily(f"{PREFIX}_kept_bytes", "Bytes that what is kept of agents takes.", value=sessions.bytes)
         forgotten = CounterMetricFamily(
             f"{PREFIX}_forgotten_agents",
-            "Agents that were forgotten: their session ended, their age, no room, another model, another keeper.",
+            "Agents that were forgotten: session ended, age, no room, another model, another keeper, its holder gone.",
             labels=["reason"],
         )
         for reason, count in sessions.forgotten.items():

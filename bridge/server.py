@@ -191,6 +191,7 @@ class Sidecar:
             if task:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+        self.sessions.close()
         if self._web and self._web_task:
             self._web.should_exit = True
         await self._server.stop(grace)

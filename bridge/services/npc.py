@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 
 from bridge.calls import current_call
 from bridge.config import Limits
@@ -61,14 +62,23 @@ class Service:
 
     async def EndSession(self, request: pb.EndSessionRequest) -> pb.EndSessionResponse:
         """Forget all that is kept for a session."""
-        if not request.session_id:
-            raise InvalidArgument("is empty, expected the id of a session", field="session_id")
+        _check_session(request.session_id)
         return pb.EndSessionResponse(existed=self._sessions.end(request.session_id))
 
+    async def HoldSession(self, request: pb.HoldSessionRequest) -> AsyncIterator[pb.HoldSessionResponse]:
+        """Hold a session until the caller is gone or the sidecar stops."""
+        _check_session(request.session_id)
+        most = max(1, self._limits.max_concurrent_calls // 2)
+        if self._sessions.holders >= most:
+            message = f"{most} sessions are held already, half of --limits.max-concurrent-calls; end sessions yourself"
+            raise ResourceExhausted(message, field="session_id")
+        with self._sessions.held(request.session_id):
+            yield pb.HoldSessionResponse(keeper=self._sessions.keeper)
+            await self._sessions.closing.wait()
+
     def _check_call(self, request: pb.ChooseActionsRequest) -> None:
-        if len(request.session_id) > MAX_SESSION_ID:
-            message = f"has {len(request.session_id)} characters, expected at most {MAX_SESSION_ID}"
-            raise InvalidArgument(message, field="session_id")
+        if request.session_id:
+            _check_session(request.session_id)
         if not request.groups:
             raise InvalidArgument("no group, expected at least one", field="groups")
         agents = sum(len(group.agent_ids) for group in request.groups)
@@ -86,3 +96,11 @@ class Service:
         if request.keeper != self._sessions.keeper:
             self._sessions.end(request.session_id, "keeper")
         return request.session_id not in self._sessions
+
+
+def _check_session(session_id: str) -> None:
+    if not session_id:
+        raise InvalidArgument("is empty, expected the id of a session", field="session_id")
+    if len(session_id) > MAX_SESSION_ID:
+        message = f"has {len(session_id)} characters, expected at most {MAX_SESSION_ID}"
+        raise InvalidArgument(message, field="session_id")

@@ -226,3 +226,15 @@ class EndSessionResponse(_message.Message):
     EXISTED_FIELD_NUMBER: _ClassVar[int]
     existed: bool
     def __init__(self, existed: bool = ...) -> None: ...
+
+class HoldSessionRequest(_message.Message):
+    __slots__ = ("session_id",)
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    def __init__(self, session_id: _Optional[str] = ...) -> None: ...
+
+class HoldSessionResponse(_message.Message):
+    __slots__ = ("keeper",)
+    KEEPER_FIELD_NUMBER: _ClassVar[int]
+    keeper: int
+    def __init__(self, keeper: _Optional[int] = ...) -> None: ...

@@ -6,7 +6,7 @@ import dotnet_program
 import pytest
 import tiny_models
 from conftest import sidecar_in_thread
-from held_runs import held
+from held_runs import held, until
 
 pytestmark = pytest.mark.usefixtures("dotnet_client")
 
@@ -20,6 +20,8 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     with sidecar_in_thread(models) as first, sidecar_in_thread(models) as second, held(first, "memoir"):
         addresses = [f"127.0.0.1:{sidecar.port}" for sidecar in (first, second)]
         results = dotnet_program.run("npcs", tmp_path_factory.mktemp("dotnet"), *addresses)
+        until(lambda: not first.sessions.holders)
+        results["after the hold"] = str("held" in first.sessions)
     assert "error" not in results, results["error"]
     return results
 
@@ -35,3 +37,8 @@ def test_a_late_policy_says_so_and_holds_no_other(said: dict[str, str]) -> None:
 
 def test_a_session_that_another_sidecar_gets_has_restarted_there_and_back(said: dict[str, str]) -> None:
     assert (said["at first"], said["elsewhere"], said["back"]) == ("False Ok", "True StateLost", "True StateLost 3")
+
+
+def test_a_held_session_ends_with_the_hold(said: dict[str, str]) -> None:
+    assert (said["in a held session"], said["after the hold"]) == ("Ok", "False")
+    assert "let go" in said

@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
 using System.Net.Http;
+using System.Threading;
 using System.Threading.Tasks;
 using Metabridge.Transport;
 
@@ -31,6 +32,7 @@ namespace Metabridge.Headless
                 await Brought(new NpcClient(transport));
                 await Late(new NpcClient(transport));
                 await Moved(new NpcClient(transport), other);
+                await Held(new NpcClient(transport));
             }
         }
 
@@ -70,6 +72,26 @@ namespace Metabridge.Headless
             report("elsewhere", actions.SessionRestarted + " " + actions[0].Status);
             actions = (await client.ChooseAsync(new[] { Diary(3f, false, null) }, "moved"))[0];
             report("back", actions.SessionRestarted + " " + actions[0].Status + " " + Read(actions, 0));
+        }
+
+        async Task Held(NpcClient client)
+        {
+            using (var source = new CancellationTokenSource())
+            {
+                var isHeld = new TaskCompletionSource<bool>();
+                var hold = client.HoldSessionAsync("held", () => isHeld.SetResult(true), new CallOptions(null, source.Token));
+                await isHeld.Task;
+                report("in a held session", (await client.ChooseAsync(new[] { Diary(1f, true, null) }, "held"))[0][0].Status.ToString());
+                source.Cancel();
+                try
+                {
+                    await hold;
+                }
+                catch (Exception error) when (error is RpcException || error is OperationCanceledException)
+                {
+                    report("let go", error.GetType().Name);
+                }
+            }
         }
 
         static NpcGroup Diary(float note, bool isEpisodeStart, NpcActions before, string model = "diary")

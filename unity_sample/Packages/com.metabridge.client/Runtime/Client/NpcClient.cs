@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using System.Threading.Tasks;
 using Metabridge.Transport;
@@ -59,6 +60,21 @@ namespace Metabridge
             keepers.Remove(session);
             var response = await service.EndSessionAsync(new EndSessionRequest { SessionId = session }, options);
             return response.Existed;
+        }
+
+        /// <summary>
+        /// Holds a session until the call is cancelled through its options, or the game or its connection is gone: then the sidecar
+        /// ends the session, so that a game that crashes leaves nothing behind. The task ends when the sidecar stops.
+        /// </summary>
+        public Task HoldSessionAsync(string session, Action held = null, CallOptions options = default)
+        {
+            return service.HoldSessionAsync(new HoldSessionRequest { SessionId = session }, message => Told(held), options);
+        }
+
+        static Task Told(Action held)
+        {
+            held?.Invoke();
+            return Task.CompletedTask;
         }
 
         static PolicyGroup Message(NpcGroup group)

@@ -65,26 +65,29 @@ namespace Metabridge.V1 {
             "X3N0b2NoYXN0aWMYBiABKAgSHQoVaGFzX2xvZ19wcm9iYWJpbGl0aWVzGAcg",
             "ASgIEhQKDHRpY2tfc2Vjb25kcxgIIAEoASInChFFbmRTZXNzaW9uUmVxdWVz",
             "dBISCgpzZXNzaW9uX2lkGAEgASgJIiUKEkVuZFNlc3Npb25SZXNwb25zZRIP",
-            "CgdleGlzdGVkGAEgASgIKlUKCFNhbXBsaW5nEhgKFFNBTVBMSU5HX1VOU1BF",
-            "Q0lGSUVEEAASGgoWU0FNUExJTkdfREVURVJNSU5JU1RJQxABEhMKD1NBTVBM",
-            "SU5HX1NFRURFRBACKr8BCgtBZ2VudFN0YXR1cxIcChhBR0VOVF9TVEFUVVNf",
-            "VU5TUEVDSUZJRUQQABITCg9BR0VOVF9TVEFUVVNfT0sQARIkCiBBR0VOVF9T",
-            "VEFUVVNfSU5WQUxJRF9PQlNFUlZBVElPThACEiMKH0FHRU5UX1NUQVRVU19B",
-            "TExfQUNUSU9OU19NQVNLRUQQAxIbChdBR0VOVF9TVEFUVVNfU1RBVEVfTE9T",
-            "VBAEEhUKEUFHRU5UX1NUQVRVU19MQVRFEAUqWQoGU291cmNlEhYKElNPVVJD",
-            "RV9VTlNQRUNJRklFRBAAEhAKDFNPVVJDRV9NT0RFTBABEhAKDFNPVVJDRV9D",
-            "QUNIRRACEhMKD1NPVVJDRV9GQUxMQkFDSxADKlcKC0ltYWdlTGF5b3V0EhwK",
-            "GElNQUdFX0xBWU9VVF9VTlNQRUNJRklFRBAAEhQKEElNQUdFX0xBWU9VVF9I",
-            "V0MQARIUChBJTUFHRV9MQVlPVVRfQ0hXEAIqXwoKQWN0aW9uS2luZBIbChdB",
-            "Q1RJT05fS0lORF9VTlNQRUNJRklFRBAAEhoKFkFDVElPTl9LSU5EX0NPTlRJ",
-            "TlVPVVMQARIYChRBQ1RJT05fS0lORF9ESVNDUkVURRACMoICCgpOcGNTZXJ2",
-            "aWNlElIKDUNob29zZUFjdGlvbnMSHy5icmlkZ2UudjEuQ2hvb3NlQWN0aW9u",
-            "c1JlcXVlc3QaIC5icmlkZ2UudjEuQ2hvb3NlQWN0aW9uc1Jlc3BvbnNlElUK",
-            "DkRlc2NyaWJlUG9saWN5EiAuYnJpZGdlLnYxLkRlc2NyaWJlUG9saWN5UmVx",
-            "dWVzdBohLmJyaWRnZS52MS5EZXNjcmliZVBvbGljeVJlc3BvbnNlEkkKCkVu",
-            "ZFNlc3Npb24SHC5icmlkZ2UudjEuRW5kU2Vzc2lvblJlcXVlc3QaHS5icmlk",
-            "Z2UudjEuRW5kU2Vzc2lvblJlc3BvbnNlQhCqAg1NZXRhYnJpZGdlLlYxYgZw",
-            "cm90bzM="));
+            "CgdleGlzdGVkGAEgASgIIigKEkhvbGRTZXNzaW9uUmVxdWVzdBISCgpzZXNz",
+            "aW9uX2lkGAEgASgJIiUKE0hvbGRTZXNzaW9uUmVzcG9uc2USDgoGa2VlcGVy",
+            "GAEgASgEKlUKCFNhbXBsaW5nEhgKFFNBTVBMSU5HX1VOU1BFQ0lGSUVEEAAS",
+            "GgoWU0FNUExJTkdfREVURVJNSU5JU1RJQxABEhMKD1NBTVBMSU5HX1NFRURF",
+            "RBACKr8BCgtBZ2VudFN0YXR1cxIcChhBR0VOVF9TVEFUVVNfVU5TUEVDSUZJ",
+            "RUQQABITCg9BR0VOVF9TVEFUVVNfT0sQARIkCiBBR0VOVF9TVEFUVVNfSU5W",
+            "QUxJRF9PQlNFUlZBVElPThACEiMKH0FHRU5UX1NUQVRVU19BTExfQUNUSU9O",
+            "U19NQVNLRUQQAxIbChdBR0VOVF9TVEFUVVNfU1RBVEVfTE9TVBAEEhUKEUFH",
+            "RU5UX1NUQVRVU19MQVRFEAUqWQoGU291cmNlEhYKElNPVVJDRV9VTlNQRUNJ",
+            "RklFRBAAEhAKDFNPVVJDRV9NT0RFTBABEhAKDFNPVVJDRV9DQUNIRRACEhMK",
+            "D1NPVVJDRV9GQUxMQkFDSxADKlcKC0ltYWdlTGF5b3V0EhwKGElNQUdFX0xB",
+            "WU9VVF9VTlNQRUNJRklFRBAAEhQKEElNQUdFX0xBWU9VVF9IV0MQARIUChBJ",
+            "TUFHRV9MQVlPVVRfQ0hXEAIqXwoKQWN0aW9uS2luZBIbChdBQ1RJT05fS0lO",
+            "RF9VTlNQRUNJRklFRBAAEhoKFkFDVElPTl9LSU5EX0NPTlRJTlVPVVMQARIY",
+            "ChRBQ1RJT05fS0lORF9ESVNDUkVURRACMtICCgpOcGNTZXJ2aWNlElIKDUNo",
+            "b29zZUFjdGlvbnMSHy5icmlkZ2UudjEuQ2hvb3NlQWN0aW9uc1JlcXVlc3Qa",
+            "IC5icmlkZ2UudjEuQ2hvb3NlQWN0aW9uc1Jlc3BvbnNlElUKDkRlc2NyaWJl",
+            "UG9saWN5EiAuYnJpZGdlLnYxLkRlc2NyaWJlUG9saWN5UmVxdWVzdBohLmJy",
+            "aWRnZS52MS5EZXNjcmliZVBvbGljeVJlc3BvbnNlEkkKCkVuZFNlc3Npb24S",
+            "HC5icmlkZ2UudjEuRW5kU2Vzc2lvblJlcXVlc3QaHS5icmlkZ2UudjEuRW5k",
+            "U2Vzc2lvblJlc3BvbnNlEk4KC0hvbGRTZXNzaW9uEh0uYnJpZGdlLnYxLkhv",
+            "bGRTZXNzaW9uUmVxdWVzdBoeLmJyaWRnZS52MS5Ib2xkU2Vzc2lvblJlc3Bv",
+            "bnNlMAFCEKoCDU1ldGFicmlkZ2UuVjFiBnByb3RvMw=="));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Metabridge.V1.ModelServiceReflection.Descriptor, global::Metabridge.V1.TensorReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Metabridge.V1.Sampling), typeof(global::Metabridge.V1.AgentStatus), typeof(global::Metabridge.V1.Source), typeof(global::Metabridge.V1.ImageLayout), typeof(global::Metabridge.V1.ActionKind), }, null, new pbr::GeneratedClrTypeInfo[] {
@@ -99,7 +102,9 @@ namespace Metabridge.V1 {
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.StateSpec), global::Metabridge.V1.StateSpec.Parser, new[]{ "Name", "Shape" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.DescribePolicyResponse), global::Metabridge.V1.DescribePolicyResponse.Parser, new[]{ "Model", "Observations", "Actions", "MaskWidth", "States", "IsStochastic", "HasLogProbabilities", "TickSeconds" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.EndSessionRequest), global::Metabridge.V1.EndSessionRequest.Parser, new[]{ "SessionId" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.EndSessionResponse), global::Metabridge.V1.EndSessionResponse.Parser, new[]{ "Existed" }, null, null, null, null)
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.EndSessionResponse), global::Metabridge.V1.EndSessionResponse.Parser, new[]{ "Existed" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.HoldSessionRequest), global::Metabridge.V1.HoldSessionRequest.Parser, new[]{ "SessionId" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.HoldSessionResponse), global::Metabridge.V1.HoldSessionResponse.Parser, new[]{ "Keeper" }, null, null, null, null)
           }));
     }
     #endregion
@@ -4230,6 +4235,396 @@ namespace Metabridge.V1 {
             break;
           case 8: {
             Existed = input.ReadBool();
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// Holds a session.
+  /// </summary>
+  public sealed partial class HoldSessionRequest : pb::IMessage<HoldSessionRequest>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<HoldSessionRequest> _parser = new pb::MessageParser<HoldSessionRequest>(() => new HoldSessionRequest());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<HoldSessionRequest> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Metabridge.V1.NpcServiceReflection.Descriptor.MessageTypes[12]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public HoldSessionRequest() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public HoldSessionRequest(HoldSessionRequest other) : this() {
+      sessionId_ = other.sessionId_;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public HoldSessionRequest Clone() {
+      return new HoldSessionRequest(this);
+    }
+
+    /// <summary>Field number for the "session_id" field.</summary>
+    public const int SessionIdFieldNumber = 1;
+    private string sessionId_ = "";
+    /// <summary>
+    /// The session; required. It may be one that has not begun.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public string SessionId {
+      get { return sessionId_; }
+      set {
+        sessionId_ = pb::ProtoPreconditions.CheckNotNull(value, "value");
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as HoldSessionRequest);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(HoldSessionRequest other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (SessionId != other.SessionId) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (SessionId.Length != 0) hash ^= SessionId.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (SessionId.Length != 0) {
+        output.WriteRawTag(10);
+        output.WriteString(SessionId);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (SessionId.Length != 0) {
+        output.WriteRawTag(10);
+        output.WriteString(SessionId);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (SessionId.Length != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeStringSize(SessionId);
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(HoldSessionRequest other) {
+      if (other == null) {
+        return;
+      }
+      if (other.SessionId.Length != 0) {
+        SessionId = other.SessionId;
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 10: {
+            SessionId = input.ReadString();
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 10: {
+            SessionId = input.ReadString();
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// The session is held.
+  /// </summary>
+  public sealed partial class HoldSessionResponse : pb::IMessage<HoldSessionResponse>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<HoldSessionResponse> _parser = new pb::MessageParser<HoldSessionResponse>(() => new HoldSessionResponse());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<HoldSessionResponse> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Metabridge.V1.NpcServiceReflection.Descriptor.MessageTypes[13]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public HoldSessionResponse() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public HoldSessionResponse(HoldSessionResponse other) : this() {
+      keeper_ = other.keeper_;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public HoldSessionResponse Clone() {
+      return new HoldSessionResponse(this);
+    }
+
+    /// <summary>Field number for the "keeper" field.</summary>
+    public const int KeeperFieldNumber = 1;
+    private ulong keeper_;
+    /// <summary>
+    /// Names the process that keeps the session, as ChooseActionsResponse.keeper.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ulong Keeper {
+      get { return keeper_; }
+      set {
+        keeper_ = value;
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as HoldSessionResponse);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(HoldSessionResponse other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (Keeper != other.Keeper) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (Keeper != 0UL) hash ^= Keeper.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (Keeper != 0UL) {
+        output.WriteRawTag(8);
+        output.WriteUInt64(Keeper);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (Keeper != 0UL) {
+        output.WriteRawTag(8);
+        output.WriteUInt64(Keeper);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (Keeper != 0UL) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt64Size(Keeper);
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(HoldSessionResponse other) {
+      if (other == null) {
+        return;
+      }
+      if (other.Keeper != 0UL) {
+        Keeper = other.Keeper;
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 8: {
+            Keeper = input.ReadUInt64();
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 8: {
+            Keeper = input.ReadUInt64();
             break;
           }
         }
