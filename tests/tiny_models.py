@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -210,8 +211,8 @@ PORTRAIT_SPEC: dict[str, Any] = AVATAR_SPEC | {
 }
 
 
-def write_npc(models: Path, name: str = "guard", version: int = 1) -> Path:
-    """Write a policy with a continuous and a masked discrete action; return the bundle's folder."""
+def write_npc(models: Path, name: str = "guard", version: int = 1, neutral: Mapping[str, list[float]] | None = None) -> Path:
+    """Write a policy with a continuous and a masked discrete action, `neutral` by their names; return the bundle's folder."""
     generator = np.random.default_rng(version)
     weights = {
         "weights_move": generator.normal(size=(3, 2)),
@@ -219,7 +220,8 @@ def write_npc(models: Path, name: str = "guard", version: int = 1) -> Path:
         "low": np.array([-1.0, 0.5]),
         "high": np.array([1.0, 2.0]),
     }
-    return write_bundle(models, name, version, "npc", {"policy": (POLICY, weights)}, NPC_SPEC)
+    actions = [action | {"neutral": (neutral or {}).get(action["name"], [])} for action in NPC_SPEC["actions"]]
+    return write_bundle(models, name, version, "npc", {"policy": (POLICY, weights)}, NPC_SPEC | {"actions": actions})
 
 
 def write_scout(models: Path, name: str = "scout", version: int = 1) -> Path:

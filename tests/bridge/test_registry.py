@@ -135,6 +135,10 @@ def spec(**values):
     return lambda data: data["spec"].update(values)
 
 
+def neutral(action, values):
+    return lambda data: data["spec"]["actions"][action].update(neutral=values)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -155,6 +159,11 @@ def spec(**values):
             lambda d: d["spec"]["actions"][1].update(kind="continuous", low=[0, 0], high=[1, 1]),
             r"has branches \[3, 2\], expected sizes of at least 1 if discrete",
         ),
+        (neutral(0, [1.0]), 'action "move" has 1 numbers in neutral, expected 0 or 2'),
+        (neutral(0, [0.0, 0.25]), r'action "move" is neutral at \[0.0, 0.25\], expected numbers within low and high'),
+        (neutral(1, [3, 0]), r'action "act" is neutral at \[3.0, 0.0\], expected a choice of each of \[3, 2\]'),
+        (neutral(1, [0.5, 0]), "expected a choice of each of"),
+        (neutral(1, [-1, 0]), "expected a choice of each of"),
         (lambda d: d["graphs"][0].update(sha256="0" * 64), "the card says 0000"),
         (lambda d: d["graphs"][0]["inputs"].reverse() or d["graphs"][0]["inputs"].pop(), "graph inputs are"),
     ],
