@@ -314,6 +314,15 @@ class Histories(RuleBasedStateMachine):
         self.keep(late.asked, late.memory, late.stamp, late.pages)
 
     @precondition(lambda self: self.pending is None)
+    @rule(asked=ASKED, starts=st.sets(st.sampled_from(AGENTS)), bad=FEW)
+    def blink(self, asked, starts, bad):
+        """A call is late and the next one dropped before its run ends; then the agents are there again."""
+        self.be_late(asked)
+        self.be_dropped(starts, bad)
+        self.let_go()
+        self.tick_again(set(), set(), others=False)
+
+    @precondition(lambda self: self.pending is None)
     @rule(asked=ASKED, budget=st.sampled_from([0.0, LONG]))
     def cancel(self, asked, budget):
         """A call that is cancelled while its policy runs has changed nothing."""
@@ -388,4 +397,4 @@ def test_every_answer_is_the_one_that_the_rules_foretell(tmp_path, steps):
             machine = type(
                 "Live", (Histories,), {"live": live, "client": client, "admin": admin, "models": tmp_path / "models"}
             )
-            run_state_machine_as_test(machine, settings=settings(max_examples=200, stateful_step_count=steps))
+            run_state_machine_as_test(machine, settings=settings(max_examples=100, stateful_step_count=steps))
