@@ -11,6 +11,7 @@ from conftest import sidecar_in_thread
 from held_runs import held, until
 
 from bridge import top
+from bridge.__main__ import main
 from bridge.client import Client, ClientError, Group, _group
 from bridge.v1 import npc_service_pb2 as pb
 
@@ -279,7 +280,7 @@ def test_a_budget_is_a_number_of_milliseconds(client, value):
         assert (caught.value.code.name, caught.value.field) == ("INVALID_ARGUMENT", field)
 
 
-def test_answers_are_counted_by_their_source(live, client, session):
+def test_answers_are_counted_by_their_source_and_top_shows_them(live, client, session, capsys):
     def count():
         now = top.fetch(f"http://127.0.0.1:{live.web_port}", "", 30)
         return [now.value("metabridge_agents_answered_total", model="guard", source=s) for s in ("model", "cache", "fallback")]
@@ -291,6 +292,9 @@ def test_answers_are_counted_by_their_source(live, client, session):
         one(client, guards([1, 2, 3, 4]), session, SOON)
     assert np.subtract(count(), before).tolist() == [2, 3, 3]
     idle(live, session)
+    assert main(["top", "--once", "--web", f"http://127.0.0.1:{live.web_port}"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("agents by the source"))
+    assert [part.split()[0] for part in line.split(": ")[1].split(", ")] == ["model", "cache", "fallback"]
 
 
 def test_sixteen_thousand_late_agents_are_answered(live, client, session):
