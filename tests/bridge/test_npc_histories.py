@@ -7,7 +7,7 @@ a note that is not its agent's own, or with one too few, is seen at once.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from held_runs import HeldRuns, held, until
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from kept_rules import BLANK, NEUTRAL, Asked, Kept, Memory, Pages
 
 from bridge import tensors
 from bridge.client import Client
@@ -33,49 +34,11 @@ OK, INVALID, LOST, LATE = (
     pb.AGENT_STATUS_LATE,
 )
 MODEL, CACHE, FALLBACK = pb.SOURCE_MODEL, pb.SOURCE_CACHE, pb.SOURCE_FALLBACK
-Pages = list[float]
-BLANK: Pages = [tiny_models.BLANK] * tiny_models.PAGES
-NEUTRAL: Pages = [0.0] * tiny_models.PAGES
 SESSIONS, GROUPS, MODELS = ["a", "b", "c"], ["day", "night"], ["diary", "memoir"]
 AGENTS = [1, 2, 3, 4]
 KEPT_SESSIONS, KEPT_AGENTS, TTL_S = 2, 8, 10_000.0
 SOON, LONG = 1.0, 60_000.0
 numbers, clocks = itertools.count(1), itertools.count(1)
-
-
-@dataclass
-class Row:
-    """What is kept of an agent; `written` is the number of the call that did."""
-
-    pages: Pages
-    acted: Pages | None
-    written: int
-    seen_s: float
-
-
-@dataclass(eq=False)
-class Memory:
-    """What is kept of a group under one model."""
-
-    digest: str
-    rows: dict[int, Row] = field(default_factory=dict)
-
-
-@dataclass
-class Asked:
-    """One call's only group: agents and their notes, whose episodes start, and whose observations are no numbers."""
-
-    session: str
-    group: str
-    model: str
-    notes: dict[int, float]
-    starts: set[int]
-    bad: set[int]
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """Return what the memory is kept by."""
-        return self.session, self.group, self.model
 
 
 @dataclass
@@ -117,10 +80,9 @@ class Histories(RuleBasedStateMachine):
     def start(self):
         for name in list(self.live.sessions._sessions):
             self.client.end_session(name)
-        self.now_s = next(clocks) * 1e9
-        self.live.sessions.clock = lambda: self.now_s
-        self.used: dict[str, float] = {}
-        self.kept: dict[tuple[str, str, str], Memory] = {}
+        digest_of = lambda model: self.live.registry.served[model, 1].digest  # noqa: E731
+        self.kept = Kept(KEPT_SESSIONS, KEPT_AGENTS, TTL_S, digest_of, next(clocks) * 1e9)
+        self.live.sessions.clock = lambda: self.kept.now_s
         self.brought: dict[tuple[str, str, int], Pages] = {}
         self.stamp = 0
         self.pending: Pending | None = None
@@ -129,75 +91,6 @@ class Histories(RuleBasedStateMachine):
     def teardown(self):
         if getattr(self, "pending", None):
             self.let_go()
-
-    # The rules of what is kept.
-
-    def forget(self, session):
-        self.used.pop(session, None)
-        for key in [key for key in self.kept if key[0] == session]:
-            del self.kept[key]
-
-    def forget_old(self):
-        for session in [session for session, used in self.used.items() if used < self.now_s - TTL_S]:
-            self.forget(session)
-
-    def open(self, asked: Asked) -> Memory:
-        self.forget_old()
-        self.used.pop(asked.session, None)
-        self.used[asked.session] = self.now_s
-        if len(self.used) > KEPT_SESSIONS:
-            self.forget(next(iter(self.used)))
-        memory = self.kept.pop(asked.key, None)
-        digest = self.live.registry.served[asked.model, 1].digest
-        if memory is None or memory.digest != digest:
-            memory = Memory(digest)
-        self.kept[asked.key] = memory
-        return memory
-
-    def make_room(self, asked: Asked, memory: Memory):
-        if self.kept.get(asked.key) is not memory:
-            return
-        while sum(len(kept.rows) for kept in self.kept.values()) > KEPT_AGENTS:
-            oldest = next(key for key in self.kept if key != asked.key)
-            del self.kept[oldest]
-            if not any(key[0] == oldest[0] for key in self.kept):
-                del self.used[oldest[0]]
-
-    def known(self, memory: Memory, agent: int) -> Row | None:
-        row = memory.rows.get(agent)
-        return row if row and row.seen_s >= self.now_s - TTL_S else None
-
-    def step(self, asked: Asked, memory: Memory) -> dict[int, Pages]:
-        """Return what the memory of each agent is to be after the policy has run."""
-        before = {a: self.known(memory, a) for a in asked.notes}
-        pages = {a: BLANK if a in asked.starts or row is None else row.pages for a, row in before.items()}
-        return {a: [*pages[a][1:], note] for a, note in asked.notes.items()}
-
-    def keep(self, asked: Asked, memory: Memory, stamp: int, pages: dict[int, Pages]):
-        for agent in set(asked.notes) - asked.bad:
-            if agent not in memory.rows or memory.rows[agent].written <= stamp:
-                memory.rows[agent] = Row(pages[agent], pages[agent], stamp, self.now_s)
-        if asked.bad:
-            self.not_chosen(asked, memory, stamp, asked.bad)
-        self.make_room(asked, memory)
-
-    def not_chosen(self, asked: Asked, memory: Memory, stamp: int, agents: set[int]):
-        for agent in agents & asked.starts:
-            if agent not in memory.rows or memory.rows[agent].written <= stamp:
-                memory.rows[agent] = Row(BLANK, None, stamp, self.now_s)
-        for agent in asked.notes:
-            row = self.known(memory, agent)
-            if row:
-                row.seen_s = self.now_s
-        self.make_room(asked, memory)
-
-    def instead(self, asked: Asked, memory: Memory, agent: int) -> tuple[int, Pages]:
-        row = self.known(memory, agent)
-        if row and row.acted and agent not in asked.starts:
-            return CACHE, row.acted
-        return FALLBACK, NEUTRAL
-
-    # Calls.
 
     def message(self, asked: Asked, budget=0.0, keeper=0, states: dict[int, Pages] | None = None) -> pb.ChooseActionsRequest:
         agents = list(asked.notes)
@@ -226,7 +119,7 @@ class Histories(RuleBasedStateMachine):
         assert {failure.agent_id for failure in group.failures} == named
 
     def is_busy(self, asked: Asked) -> bool:
-        return self.pending is not None and self.kept.get(asked.key) is self.pending.memory
+        return self.pending is not None and self.kept.groups.get(asked.key) is self.pending.memory
 
     def group_memory(self, asked: Asked):
         return self.live.sessions._groups[asked.session, (asked.group, asked.model)]
@@ -239,26 +132,26 @@ class Histories(RuleBasedStateMachine):
     def play(self, asked: Asked, budget: float, keeper: str):
         self.recent = asked
         given = {"none": 0, "right": self.live.sessions.keeper, "wrong": 1}[keeper]
-        self.forget_old()
+        self.kept.forget_old()
         if self.is_busy(asked):
             self.let_go()
         if keeper == "wrong":
-            self.forget(asked.session)
-        restarted = keeper != "none" and asked.session not in self.used
-        memory = self.open(asked)
+            self.kept.forget(asked.session)
+        restarted = keeper != "none" and asked.session not in self.kept.used
+        memory = self.kept.open(asked)
         self.stamp += 1
-        pages = self.step(asked, memory)
+        pages = self.kept.step(asked, memory)
         expected = {}
         for agent in asked.notes:
-            lost = self.known(memory, agent) is None and agent not in asked.starts
+            lost = self.kept.known(memory, agent) is None and agent not in asked.starts
             if agent in asked.bad:
-                expected[agent] = (INVALID, *self.instead(asked, memory, agent))
+                expected[agent] = (INVALID, *self.kept.instead(asked, memory, agent))
             else:
                 expected[agent] = (LOST if lost else OK, MODEL, pages[agent])
         answer = self.send(self.message(asked, budget, given))
         self.check(answer, expected)
         assert (answer.keeper, answer.session_restarted) == (self.live.sessions.keeper, restarted)
-        self.keep(asked, memory, self.stamp, pages)
+        self.kept.keep(asked, memory, self.stamp, pages)
 
     @precondition(lambda self: self.recent is not None)
     @rule(starts=FEW, bad=FEW, others=st.booleans())
@@ -272,37 +165,39 @@ class Histories(RuleBasedStateMachine):
         self.play(replace(before, notes=notes, starts=starts & set(notes), bad=bad & set(notes)), 0.0, "right")
 
     def late(self, asked: Asked, memory: Memory) -> dict[int, tuple[int, int, Pages]]:
-        return {agent: (INVALID if agent in asked.bad else LATE, *self.instead(asked, memory, agent)) for agent in asked.notes}
+        return {
+            agent: (INVALID if agent in asked.bad else LATE, *self.kept.instead(asked, memory, agent)) for agent in asked.notes
+        }
 
     @precondition(lambda self: self.pending is None)
     @rule(asked=ASKED)
     def be_late(self, asked):
         """A call is answered without the policy, whose run is held."""
-        memory = self.open(asked)
+        memory = self.kept.open(asked)
         self.stamp += 1
-        pages, expected = self.step(asked, memory), self.late(asked, memory)
+        pages, expected = self.kept.step(asked, memory), self.late(asked, memory)
         with held(self.live, asked.model, stay=True) as gate:
             self.check(self.send(self.message(asked, SOON)), expected)
             gate.wait()
         self.recent = asked
         self.pending = Pending(asked, memory, self.stamp, pages, gate, self.group_memory(asked))
-        self.not_chosen(asked, memory, self.stamp, set(asked.notes))
+        self.kept.not_chosen(asked, memory, self.stamp, set(asked.notes))
 
     @precondition(lambda self: self.pending is not None)
     @rule(starts=st.sets(st.sampled_from(AGENTS)), bad=FEW)
     def be_dropped(self, starts, bad):
         """A call for a group whose run is held waits in vain."""
         before = self.pending.asked
-        self.forget_old()
+        self.kept.forget_old()
         if not self.is_busy(before) or self.live.registry.served[before.model, 1].digest != self.pending.memory.digest:
             return
         agents = list(before.notes)
         notes = {agent: float(next(numbers)) for agent in agents}
         asked = Asked(before.session, before.group, before.model, notes, starts & set(agents), bad & set(agents))
-        memory = self.open(asked)
+        memory = self.kept.open(asked)
         self.stamp += 1
         self.check(self.send(self.message(asked, SOON)), self.late(asked, memory))
-        self.not_chosen(asked, memory, self.stamp, set(asked.notes))
+        self.kept.not_chosen(asked, memory, self.stamp, set(asked.notes))
 
     @precondition(lambda self: self.pending is not None)
     @rule()
@@ -311,7 +206,7 @@ class Histories(RuleBasedStateMachine):
         late, self.pending = self.pending, None
         late.gate.let_go()
         until(lambda: late.kept.running is None)
-        self.keep(late.asked, late.memory, late.stamp, late.pages)
+        self.kept.keep(late.asked, late.memory, late.stamp, late.pages)
 
     @precondition(lambda self: self.pending is None)
     @rule(asked=ASKED, starts=st.sets(st.sampled_from(AGENTS)), bad=FEW)
@@ -326,7 +221,7 @@ class Histories(RuleBasedStateMachine):
     @rule(asked=ASKED, budget=st.sampled_from([0.0, LONG]))
     def cancel(self, asked, budget):
         """A call that is cancelled while its policy runs has changed nothing."""
-        self.open(asked)
+        self.kept.open(asked)
         with held(self.live, asked.model) as gate:
             call = self.client._npcs.ChooseActions.future(self.message(asked, budget), timeout=60)
             gate.wait()
@@ -354,22 +249,22 @@ class Histories(RuleBasedStateMachine):
 
     @rule(session=st.sampled_from(SESSIONS))
     def end(self, session):
-        self.forget_old()
-        anything = any(kept.rows for key, kept in self.kept.items() if key[0] == session)
+        self.kept.forget_old()
+        anything = any(kept.rows for key, kept in self.kept.groups.items() if key[0] == session)
         assert self.client.end_session(session) == anything
-        self.forget(session)
+        self.kept.forget(session)
 
     @rule(seconds=st.sampled_from([TTL_S / 2, TTL_S / 2 + 1, TTL_S, TTL_S + 1]))
     def wait(self, seconds):
-        self.now_s += seconds
+        self.kept.now_s += seconds
 
     @rule()
     def sweep(self):
         for _ in self.live.sessions.sweep():
             pass
-        self.forget_old()
-        for memory in self.kept.values():
-            memory.rows = {agent: row for agent, row in memory.rows.items() if row.seen_s >= self.now_s - TTL_S}
+        self.kept.forget_old()
+        for memory in self.kept.groups.values():
+            memory.rows = {agent: row for agent, row in memory.rows.items() if row.seen_s >= self.kept.now_s - TTL_S}
 
     @rule(model=st.sampled_from(MODELS))
     def replace_files(self, model):
@@ -383,6 +278,7 @@ class Histories(RuleBasedStateMachine):
         assert self.live.registry.served[model, 1].digest != digest
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("steps", [30])
 def test_every_answer_is_the_one_that_the_rules_foretell(tmp_path, steps):
     for model in MODELS:
@@ -397,4 +293,4 @@ def test_every_answer_is_the_one_that_the_rules_foretell(tmp_path, steps):
             machine = type(
                 "Live", (Histories,), {"live": live, "client": client, "admin": admin, "models": tmp_path / "models"}
             )
-            run_state_machine_as_test(machine, settings=settings(max_examples=100, stateful_step_count=steps))
+            run_state_machine_as_test(machine, settings=settings(max_examples=60, stateful_step_count=steps))
