@@ -16,6 +16,9 @@ from bridge.npc_request import Bools, GroupBatch
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 ACTED: Column = ("acted", "")
+"""Whether something was chosen for the agent in its episode."""
+UNTOLD: Column = ("untold", "")
+"""Whether the agent's state was lost in a tick that was late, so that no answer has said so yet."""
 
 
 def state_column(name: str) -> Column:
@@ -32,7 +35,7 @@ def columns(spec: Spec) -> Columns:
     """Return the columns that are kept for the agents of a policy."""
     kept: dict[Column, tuple[list[int], str]] = {state_column(state.name): (state.shape, "float32") for state in spec.states}
     kept |= {action_column(action.name): ([action.size], action.dtype) for action in spec.actions}
-    return kept | {ACTED: ([], "bool")}
+    return kept | {ACTED: ([], "bool"), UNTOLD: ([], "bool")}
 
 
 class NpcMemory:
@@ -54,11 +57,11 @@ class NpcMemory:
         """Feed the batch with its agents' recurrent state.
 
         An agent whose episode starts gets the initial state, and so does one of whom nothing is kept, though its episode goes
-        on: that one's is lost.
+        on: that one's is lost, and counts as lost until an answer has said so.
         """
         table = self.group.table
         unknown = table.unseen_since(batch.agents, self._sessions.oldest_s())
-        batch.lost, fresh = unknown & ~batch.starts, unknown | batch.starts
+        batch.lost, fresh = (unknown | table.read(UNTOLD, batch.agents)) & ~batch.starts, unknown | batch.starts
         any_fresh = fresh.any()
         for state in self._spec.states:
             kept = table.read(state_column(state.name), batch.agents)
@@ -73,11 +76,14 @@ class NpcMemory:
         actions = {action.name: table.read(action_column(action.name), agents) for action in self._spec.actions}
         return table.read(ACTED, agents) & ~old, actions
 
-    def keep(self, batch: GroupBatch, outputs: Mapping[str, Array]) -> None:
-        """Keep what the policy made of the agents that it could choose for; the others keep what they had."""
+    def keep(self, batch: GroupBatch, outputs: Mapping[str, Array], *, late: bool = False) -> None:
+        """Keep what the policy made of the agents that it could choose for; the others keep what they had.
+
+        `late` says that the answer left before, without a word on states that are lost.
+        """
         values: dict[Column, Any] = {state_column(state.name): outputs[state.output] for state in self._spec.states}
         values |= {action_column(action.name): outputs[action.name] for action in self._spec.actions}
-        values[ACTED] = True
+        values[ACTED], values[UNTOLD] = True, batch.lost if late and batch.lost is not None else False
         if not batch.faults:
             self.group.table.write(batch.agents, values, self._stamp, self._sessions.clock())
             self._settle()
@@ -97,7 +103,7 @@ class NpcMemory:
         values |= {action_column(action.name): 0 for action in self._spec.actions}
         now_s = self._sessions.clock()
         if begun:
-            self.group.table.write(begun, values | {ACTED: False}, self._stamp, now_s)
+            self.group.table.write(begun, values | {ACTED: False, UNTOLD: False}, self._stamp, now_s)
         self.group.table.touch(batch.agents, self._stamp, now_s, self._sessions.oldest_s())
         self._settle()
 

@@ -122,7 +122,7 @@ class Turn:
             error = None if task.cancelled() else task.exception()
             if error is None and not task.cancelled() and self.memory is not None:
                 fail_overflown(self.batch, self.outputs)
-                self.memory.keep(self.batch, self.outputs)
+                self.memory.keep(self.batch, self.outputs, late=True)
             elif error is not None and not isinstance(error, (DeadlineExceeded, ResourceExhausted)):
                 log.error('the late run of "%s" failed', self.batch.model.card.name, exc_info=error)
         finally:

@@ -16,12 +16,13 @@ NEUTRAL: Pages = [0.0] * tiny_models.PAGES
 
 @dataclass
 class Row:
-    """What is kept of an agent; `written` is the number of the call that did."""
+    """What is kept of an agent; `written` is the number of the call that did, `untold` a loss that no answer has named."""
 
     pages: Pages
     acted: Pages | None
     written: int
     seen_s: float
+    untold: bool = False
 
 
 @dataclass(eq=False)
@@ -97,16 +98,21 @@ class Kept:
         row = memory.rows.get(agent)
         return row if row and row.seen_s >= self.now_s - self.ttl_s else None
 
+    def lost(self, asked: Asked, memory: Memory) -> set[int]:
+        """Return the agents whose memory is lost, though their episodes go on."""
+        rows = {agent: self.known(memory, agent) for agent in asked.notes}
+        return {agent for agent, row in rows.items() if row is None or row.untold} - asked.starts
+
     def step(self, asked: Asked, memory: Memory) -> dict[int, Pages]:
         """Return what the memory of each agent is to be after the policy has run."""
         before = {a: self.known(memory, a) for a in asked.notes}
         pages = {a: BLANK if a in asked.starts or row is None else row.pages for a, row in before.items()}
         return {a: [*pages[a][1:], note] for a, note in asked.notes.items()}
 
-    def keep(self, asked: Asked, memory: Memory, stamp: int, pages: dict[int, Pages]):
+    def keep(self, asked: Asked, memory: Memory, stamp: int, pages: dict[int, Pages], untold: frozenset[int] = frozenset()):
         for agent in set(asked.notes) - asked.bad:
             if agent not in memory.rows or memory.rows[agent].written <= stamp:
-                memory.rows[agent] = Row(pages[agent], pages[agent], stamp, self.now_s)
+                memory.rows[agent] = Row(pages[agent], pages[agent], stamp, self.now_s, agent in untold)
         if asked.bad:
             self.not_chosen(asked, memory, stamp, asked.bad)
         self.make_room(asked, memory)

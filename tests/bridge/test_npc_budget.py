@@ -196,6 +196,17 @@ def test_an_episode_that_starts_in_a_late_tick_has_its_first_step(live, client, 
     assert notes(one(client, diary([1], [12]), session)) == [[11, 12]]
 
 
+def test_a_memory_that_is_lost_in_a_late_tick_is_said_to_be_lost_in_the_next_answer(live, client, session):
+    one(client, diary([2], [20], [True]), session)
+    with held(live, "diary") as gate:
+        assert one(client, diary([1, 2], [11, 21]), session, SOON).statuses == [LATE, LATE]
+        gate.wait()
+    idle(live, session)
+    answer = one(client, diary([1, 2], [12, 22]), session)
+    assert (answer.statuses, notes(answer)) == ([pb.AGENT_STATUS_STATE_LOST, OK], [[11, 12], [20, 21, 22]])
+    assert one(client, diary([1, 2], [13, 23]), session).statuses == [OK, OK]
+
+
 def test_what_comes_late_for_a_session_that_has_ended_is_lost(live, client, session):
     one(client, diary([1], [10], [True]), session)
     with held(live, "diary") as gate:

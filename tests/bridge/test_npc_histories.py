@@ -49,6 +49,7 @@ class Pending:
     memory: Memory
     stamp: int
     pages: dict[int, Pages]
+    lost: set[int]
     gate: HeldRuns
     kept: Any
 
@@ -141,13 +142,12 @@ class Histories(RuleBasedStateMachine):
         memory = self.kept.open(asked)
         self.stamp += 1
         pages = self.kept.step(asked, memory)
-        expected = {}
+        expected, lost = {}, self.kept.lost(asked, memory)
         for agent in asked.notes:
-            lost = self.kept.known(memory, agent) is None and agent not in asked.starts
             if agent in asked.bad:
                 expected[agent] = (INVALID, *self.kept.instead(asked, memory, agent))
             else:
-                expected[agent] = (LOST if lost else OK, MODEL, pages[agent])
+                expected[agent] = (LOST if agent in lost else OK, MODEL, pages[agent])
         answer = self.send(self.message(asked, budget, given))
         self.check(answer, expected)
         assert (answer.keeper, answer.session_restarted) == (self.live.sessions.keeper, restarted)
@@ -175,12 +175,12 @@ class Histories(RuleBasedStateMachine):
         """A call is answered without the policy, whose run is held."""
         memory = self.kept.open(asked)
         self.stamp += 1
-        pages, expected = self.kept.step(asked, memory), self.late(asked, memory)
+        pages, lost, expected = self.kept.step(asked, memory), self.kept.lost(asked, memory), self.late(asked, memory)
         with held(self.live, asked.model, stay=True) as gate:
             self.check(self.send(self.message(asked, SOON)), expected)
             gate.wait()
         self.recent = asked
-        self.pending = Pending(asked, memory, self.stamp, pages, gate, self.group_memory(asked))
+        self.pending = Pending(asked, memory, self.stamp, pages, lost, gate, self.group_memory(asked))
         self.kept.not_chosen(asked, memory, self.stamp, set(asked.notes))
 
     @precondition(lambda self: self.pending is not None)
@@ -206,7 +206,7 @@ class Histories(RuleBasedStateMachine):
         late, self.pending = self.pending, None
         late.gate.let_go()
         until(lambda: late.kept.running is None)
-        self.kept.keep(late.asked, late.memory, late.stamp, late.pages)
+        self.kept.keep(late.asked, late.memory, late.stamp, late.pages, frozenset(late.lost))
 
     @precondition(lambda self: self.pending is None)
     @rule(asked=ASKED, starts=st.sets(st.sampled_from(AGENTS)), bad=FEW)

@@ -152,7 +152,7 @@ namespace Metabridge.V1 {
     /// <summary>
     /// The policy is recurrent and nothing is kept of this agent's episode, though it goes on: the session was forgotten, another process
     /// or version of the policy answers, the agent is new, or it was away for too long. The action is the policy's, from the state of an
-    /// episode's start.
+    /// episode's start, or a step after it if the tick in which the state was lost was late.
     /// </summary>
     [pbr::OriginalName("AGENT_STATUS_STATE_LOST")] StateLost = 4,
     /// <summary>
