@@ -93,7 +93,7 @@ class Batcher:
             return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         call = current_call()
         _check_deadline(call)
-        if not self._workers and not self._limits.max_wait_s and self._session.inline(rows):
+        if self.at_once(rows):
             self._count(rows)
             start = time.monotonic()
             outputs = self._session.run(feeds)
@@ -101,6 +101,11 @@ class Batcher:
                 call.waited(0.0, time.monotonic() - start)
             return outputs
         return await self._enqueue(feeds, rows, alone, begun)
+
+    def at_once(self, rows: int) -> bool:
+        """Return whether `run` would run so many rows now, on the event loop, without waiting for anything."""
+        free = not self._workers and not self._limits.max_wait_s and rows <= self._limits.max_batch
+        return free and self._session.inline(rows)
 
     @property
     def depth(self) -> int:

@@ -42,6 +42,8 @@ class Call:
     queue_s: float = 0.0
     run_s: float = 0.0
     code: grpc.StatusCode = grpc.StatusCode.OK
+    answers: list[tuple[str, str, int]] = field(default_factory=list)
+    """Where what was answered comes from: a model, a source, and how many."""
 
     def expired(self) -> bool:
         """Return whether the caller has given up."""

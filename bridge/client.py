@@ -6,9 +6,10 @@ the path of the field at fault.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -52,7 +53,11 @@ class ClientError(RuntimeError):
 
 @dataclass(frozen=True)
 class Group:
-    """Agents that share a policy, as `choose_actions` takes them: arrays have one row an agent."""
+    """Agents that share a policy, as `choose_actions` takes them: arrays have one row an agent.
+
+    `states` is what the last answer gave, for a recurrent policy without a session. `frame_budget_ms` is the group's own, in
+    place of the call's.
+    """
 
     model: str
     agents: Sequence[int]
@@ -62,13 +67,16 @@ class Group:
     episode_starts: Sequence[bool] = ()
     action_mask: Array | None = None
     seeded: bool = False
+    states: Mapping[str, Array] = field(default_factory=dict)
+    frame_budget_ms: float = 0.0
 
 
 @dataclass(frozen=True)
 class GroupAnswer:
     """Actions by name [N, ...], and for each agent its status and source as the contract's enum numbers.
 
-    `log_probabilities` are float32[N], or empty for a policy that has none.
+    `log_probabilities` are float32[N], or empty for a policy that has none. `states` are a recurrent policy's for the next
+    call, by name [N, ...], where there is no session. `session_restarted` says that a session that went on was not kept.
     """
 
     actions: dict[str, Array]
@@ -79,6 +87,8 @@ class GroupAnswer:
     model: str
     version: int
     provider: str
+    states: dict[str, Array]
+    session_restarted: bool
 
 
 class Client:
@@ -91,6 +101,7 @@ class Client:
     def __init__(self, address: str, *, timeout: float = 30.0, token: str = "", tls: ClientTls | None = None) -> None:
         self.channel = open_channel(address, token, tls)
         self._timeout = timeout
+        self._keepers: dict[str, int] = {}
         self._admin = AdminServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self._models = ModelServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self._avatars = AvatarServiceStub(self.channel)  # type: ignore[no-untyped-call]
@@ -325,12 +336,32 @@ class Client:
         )
         yield from _messages(self._scenes.StreamScenes(request))
 
-    def choose_actions(self, groups: Sequence[Group], *, session: str = "", tick: int = 0, seed: int = 0) -> list[GroupAnswer]:
-        """Choose the actions of all agents of a tick."""
-        messages = [_group(group) for group in groups]
-        request = npc_service_pb2.ChooseActionsRequest(session_id=session, groups=messages, tick=tick, seed=seed)
+    def choose_actions(
+        self,
+        groups: Sequence[Group],
+        *,
+        session: str = "",
+        tick: int = 0,
+        seed: int = 0,
+        frame_budget_ms: float = 0.0,
+    ) -> list[GroupAnswer]:
+        """Choose the actions of all agents of a tick.
+
+        With a frame budget the answer leaves the sidecar after so many milliseconds, whatever is ready: the agents of a late
+        policy have the status LATE, and their last action or a neutral one. 0 waits for every policy.
+        """
+        request = npc_service_pb2.ChooseActionsRequest(
+            session_id=session,
+            groups=[_group(group) for group in groups],
+            tick=tick,
+            seed=seed,
+            frame_budget_ms=frame_budget_ms,
+            keeper=self._keepers.get(session, 0),
+        )
         answer = self._call(self._npcs.ChooseActions, request)
-        return [_group_answer(group) for group in answer.groups]
+        if session:
+            self._keepers[session] = answer.keeper
+        return [_group_answer(group, answer.session_restarted) for group in answer.groups]
 
     def describe_policy(self, model: str, version: int = 0) -> npc_service_pb2.DescribePolicyResponse:
         """Describe what a policy observes and how it acts."""
@@ -342,8 +373,22 @@ class Client:
 
     def end_session(self, session: str) -> bool:
         """End a session; return whether the sidecar kept anything for it."""
+        self._keepers.pop(session, None)
         answer = self._call(self._npcs.EndSession, npc_service_pb2.EndSessionRequest(session_id=session))
         return bool(answer.existed)
+
+    @contextlib.contextmanager
+    def hold_session(self, session: str) -> Iterator[None]:
+        """Hold a session until the block ends, or this process or its connection does: then the sidecar ends it."""
+        call = self._npcs.HoldSession(npc_service_pb2.HoldSessionRequest(session_id=session))
+        try:
+            next(call)
+            yield
+        except grpc.RpcError as error:
+            raise client_error(error) from error
+        finally:
+            call.cancel()
+            self._keepers.pop(session, None)
 
     def _call(self, method: Any, request: Any) -> Any:
         try:
@@ -438,10 +483,12 @@ def _group(group: Group) -> npc_service_pb2.PolicyGroup:
         episode_starts=group.episode_starts,
         action_mask=mask,
         sampling=sampling,
+        states=tensors.from_arrays(group.states),
+        frame_budget_ms=group.frame_budget_ms,
     )
 
 
-def _group_answer(group: npc_service_pb2.GroupActions) -> GroupAnswer:
+def _group_answer(group: npc_service_pb2.GroupActions, restarted: bool) -> GroupAnswer:
     return GroupAnswer(
         actions={a.name: tensors.to_array(a.tensor, f"actions.{a.name}") for a in group.actions},
         statuses=list(group.statuses),
@@ -451,4 +498,6 @@ def _group_answer(group: npc_service_pb2.GroupActions) -> GroupAnswer:
         model=group.model.name,
         version=group.model.version,
         provider=group.model.provider,
+        states={s.name: tensors.to_array(s.tensor, f"states.{s.name}") for s in group.states},
+        session_restarted=restarted,
     )

@@ -16,7 +16,7 @@ class Limits:
     max_message_bytes: int = 4 << 20
     """Bytes of one request or unary answer; gRPC clients refuse more than 4 MiB unless told otherwise."""
     max_agents: int = 16_384
-    """Agents in one ChooseActions call."""
+    """Agents in one ChooseActions call; of one group no more are kept from call to call, either."""
     max_avatars: int = 256
     """Avatars in one call."""
     max_frames: int = 36_000
@@ -28,7 +28,7 @@ class Limits:
     cached_tiles: int = 2_048
     """Tiles of endless worlds that are kept, about 30 kB each; the least recently used one goes first."""
     max_concurrent_calls: int = 256
-    """Calls that run at the same time; one more is answered with RESOURCE_EXHAUSTED."""
+    """Calls that run at the same time; one more is answered with RESOURCE_EXHAUSTED. Half of them may hold game sessions."""
     max_streams: int = 1_024
     """Calls at the same time on one gRPC connection; more are held back by the client, or refused as UNAVAILABLE. Keep it above
     --limits.max-concurrent-calls, whose RESOURCE_EXHAUSTED says more."""
@@ -43,7 +43,12 @@ class Limits:
     max_sessions: int = 1_024
     """Game sessions that are kept; the least recently used one goes first."""
     session_seconds: float = 600.0
-    """Seconds without a call after which a game session is forgotten."""
+    """Seconds without a call after which a game session is forgotten, and of a session that goes on an agent."""
+    kept_agents: int = 262_144
+    """Agents of all game sessions whose last action and recurrent state are kept. When there are more, the group longest not
+    used goes first, and of the last group the agents longest not seen; they are told so (AGENT_STATUS_STATE_LOST)."""
+    kept_mib: int = 256
+    """MiB that those actions and states may take; more are forgotten as with --limits.kept-agents."""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,13 @@ class Metrics:
         self._rows = Histogram(
             f"{PREFIX}_batch_rows", "Rows of an ONNX Runtime run.", ["model", "graph"], buckets=ROWS, registry=self._registry
         )
+        self._agents = Counter(
+            f"{PREFIX}_agents_answered",
+            "Agents that were given an action, by where it comes from: the model, the last action, a neutral one.",
+            ["model", "source"],
+            registry=self._registry,
+        )
+        self._sources = cache(self._agents.labels)
         self._children = cache(self._phase_children)
         self._counts = cache(self._calls.labels)
         ProcessCollector(registry=self._registry)
@@ -56,6 +63,9 @@ class Metrics:
         total.observe(seconds)
         for phase, value in zip(phases, (call.queue_s, call.run_s, max(seconds - call.queue_s - call.run_s, 0.0)), strict=True):
             phase.observe(value)
+
+        for model, source, count in call.answers:
+            self._sources(model, source).inc(count)
 
     def rows_of(self, model: str, graph: str) -> Callable[[float], None]:
         """Return what a batcher calls with the rows of each run."""
@@ -82,7 +92,7 @@ class _State(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges and the counts of reloads."""
-        yield GaugeMetricFamily(f"{PREFIX}_game_sessions", "Game sessions that are kept.", value=len(self._sessions))
+        yield from self._kept()
         yield self._queues()
         yield from self._bundles()
         reloads = CounterMetricFamily(
@@ -91,6 +101,20 @@ class _State(Collector):
         for result, count in vars(self._reloader.counts).items():
             reloads.add_metric([result], count)
         yield reloads
+
+    def _kept(self) -> Iterator[Metric]:
+        sessions = self._sessions
+        yield GaugeMetricFamily(f"{PREFIX}_game_sessions", "Game sessions that are kept.", value=len(sessions))
+        yield GaugeMetricFamily(f"{PREFIX}_kept_agents", "Agents whose action and state are kept.", value=sessions.agents)
+        yield GaugeMetricFamily(f"{PREFIX}_kept_bytes", "Bytes that what is kept of agents takes.", value=sessions.bytes)
+        forgotten = CounterMetricFamily(
+            f"{PREFIX}_forgotten_agents",
+            "Agents that were forgotten: session ended, age, no room, another model, another keeper, its holder gone.",
+            labels=["reason"],
+        )
+        for reason, count in sessions.forgotten.items():
+            forgotten.add_metric([reason], count)
+        yield forgotten
 
     def _queues(self) -> Metric:
         family = GaugeMetricFamily(f"{PREFIX}_queue_depth", "Requests that wait.", labels=["model", "version", "graph"])

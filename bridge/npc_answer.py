@@ -1,50 +1,55 @@
-"""What a game gets of a policy group: the policy's actions, or in place of a failed agent's its last ones or neutral ones."""
+"""What a game gets of a policy group: the policy's actions; for a failed or late agent, its last or its neutral ones."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bridge import tensors
-from bridge.agent_states import AgentStates, remember
-from bridge.game_sessions import LastActions
-from bridge.npc_card import LOG_PROBABILITY, MASK, Spec, bounds
-from bridge.npc_request import INVALID, LOST, MASKED, Fault, GroupBatch, branches
+from bridge.npc_card import LOG_PROBABILITY, MASK, Spec
+from bridge.npc_memory import NpcMemory, states_after
+from bridge.npc_request import INVALID, LATE, LOST, MASKED, Bools, Fault, GroupBatch, branches
 from bridge.v1 import npc_service_pb2 as pb
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
+Rows = npt.NDArray[np.intp]
 AGENT_OK, FROM_MODEL = pb.AGENT_STATUS_OK, pb.SOURCE_MODEL
 LOST_MESSAGE = (
     "nothing is kept of the agent's episode, it acts as at an episode's start; expected episode_starts in an agent's first call"
 )
 
 
-def answer(batch: GroupBatch, outputs: Arrays, last: LastActions | None) -> tuple[pb.GroupActions, LastActions]:
-    """Return the group's answer to `outputs`, arrays [N, ...] by name, and what is to be kept for its next tick."""
-    spec: Spec = batch.model.spec
-    _fail_overflown(batch, outputs)
-    rows = len(batch.agents)
+def chosen(batch: GroupBatch, outputs: Arrays, memory: NpcMemory | None) -> pb.GroupActions:
+    """Return the group's answer to checked `outputs`, arrays [N, ...] by name.
+
+    Agents that failed get what `memory` last had of them, or their neutral action.
+    """
+    spec, rows = batch.spec, len(batch.agents)
     statuses, sources = [AGENT_OK] * rows, [FROM_MODEL] * rows
-    failures = []
-    states = _next_states(batch, spec, outputs, last.states if last else None)
     actions = {action.name: outputs[action.name] for action in spec.actions}
     log_probabilities = outputs[LOG_PROBABILITY] if spec.log_probability else np.empty(0, np.float32)
     if batch.faults:
+        failed = np.array(sorted(batch.faults), np.intp)
+        cached, instead = _instead(batch, failed, memory)
         actions = {name: array.copy() for name, array in actions.items()}
-        log_probabilities = log_probabilities.copy()
-        for row, fault in sorted(batch.faults.items()):
-            statuses[row] = fault.status
-            sources[row] = _replace(batch, actions, row, last)
-            log_probabilities[row : row + 1] = 0.0
-            failures.append(_failure(batch, row, fault))
+        for name, array in actions.items():
+            array[failed] = instead[name]
+        for row, repeats in zip(failed.tolist(), cached.tolist(), strict=True):
+            statuses[row] = batch.faults[row].status
+            sources[row] = pb.SOURCE_CACHE if repeats else pb.SOURCE_FALLBACK
+        if spec.log_probability:
+            log_probabilities = log_probabilities.copy()
+            log_probabilities[failed] = 0.0
+    failures = _failures(batch)
     for row in () if batch.lost is None else np.flatnonzero(batch.lost).tolist():
         if row not in batch.faults:
             statuses[row] = LOST
             failures.append(_failure(batch, row, Fault(LOST, f"{batch.path}.episode_starts", LOST_MESSAGE)))
-    message = pb.GroupActions(
+    return pb.GroupActions(
         name=batch.name,
         model=batch.model.served_by(),
         actions=tensors.from_arrays(actions),
@@ -52,32 +57,30 @@ def answer(batch: GroupBatch, outputs: Arrays, last: LastActions | None) -> tupl
         sources=sources,
         failures=failures,
         log_probabilities=log_probabilities,
+        states=() if memory is not None or not spec.states else tensors.from_arrays(states_after(batch, outputs)),
     )
-    return message, LastActions(batch.agents, actions, states)
 
 
-def _failure(batch: GroupBatch, row: int, fault: Fault) -> pb.AgentFailure:
-    agent = batch.agents[row]
-    return pb.AgentFailure(agent_id=agent, message=f"agent {agent}: {fault.message}", field=fault.field)
+def late(batch: GroupBatch, memory: NpcMemory | None) -> pb.GroupActions:
+    """Return the answer of a group whose policy is not ready in time: what its agents last did, or their neutral actions."""
+    spec, rows = batch.spec, len(batch.agents)
+    cached, actions = _instead(batch, np.arange(rows), memory)
+    statuses = [LATE] * rows
+    for row, fault in batch.faults.items():
+        statuses[row] = fault.status
+    return pb.GroupActions(
+        name=batch.name,
+        model=batch.model.served_by(),
+        actions=tensors.from_arrays(actions),
+        statuses=statuses,
+        sources=np.where(cached, pb.SOURCE_CACHE, pb.SOURCE_FALLBACK).tolist(),
+        failures=_failures(batch),
+        log_probabilities=np.zeros(rows if spec.log_probability else 0, np.float32),
+        states=() if memory is not None or not spec.states else tensors.from_arrays(states_after(batch, None)),
+    )
 
 
-def _next_states(batch: GroupBatch, spec: Spec, outputs: Arrays, kept: AgentStates | None) -> AgentStates | None:
-    """Return the states to keep: an agent that failed keeps what it had, if it had anything."""
-    if batch.lost is None:
-        return None
-    rows = list(batch.faults)
-    arrays, usable = {}, np.ones(len(batch.agents), bool)
-    for state in spec.states:
-        after = outputs[state.output]
-        if rows:
-            after = after.copy()
-            after[rows] = batch.feeds[state.name][rows]
-        arrays[state.name] = after
-    usable[rows] = ~batch.lost[rows]
-    return remember(kept, batch.agents, arrays, usable)
-
-
-def _fail_overflown(batch: GroupBatch, outputs: Arrays) -> None:
+def fail_overflown(batch: GroupBatch, outputs: Mapping[str, Array]) -> None:
     """Mark agents whose finite observations drove the policy out of its numbers: no NaN ever reaches a game or a state."""
     for name, array in outputs.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -86,36 +89,52 @@ def _fail_overflown(batch: GroupBatch, outputs: Arrays) -> None:
             batch.fail(bad, INVALID, f"{batch.path}.observations", message)
 
 
-def _replace(batch: GroupBatch, actions: Arrays, row: int, last: LastActions | None) -> pb.Source:
-    """Put the agent's last action, or a neutral one, in place of what the policy made of zeros; return the source."""
-    spec: Spec = batch.model.spec
-    mask = batch.feeds[MASK][row] if MASK in batch.feeds else None
-    starts = bool(batch.starts) and batch.starts[row]
-    masked = batch.faults[row].status == MASKED
-    cached = None if last is None or starts or masked else last.of(batch.agents[row])
-    if cached is not None and (mask is None or _allowed(spec, cached, mask)):
-        for name, values in cached.items():
-            actions[name][row] = values
-        return pb.SOURCE_CACHE
-    _neutralise(spec, actions, row, mask)
-    return pb.SOURCE_FALLBACK
+def _failures(batch: GroupBatch) -> list[pb.AgentFailure]:
+    return [_failure(batch, row, fault) for row, fault in sorted(batch.faults.items())]
 
 
-def _neutralise(spec: Spec, actions: Arrays, row: int, mask: Array | None) -> None:
-    """Give an agent the neutral action: continuous 0, clipped to the range; discrete the first that the mask allows."""
-    for action in spec.actions:
-        if action.kind == "continuous":
-            actions[action.name][row] = np.clip(0.0, bounds(action.low, -np.inf), bounds(action.high, np.inf))
+def _failure(batch: GroupBatch, row: int, fault: Fault) -> pb.AgentFailure:
+    agent = batch.agents[row]
+    return pb.AgentFailure(agent_id=agent, message=f"agent {agent}: {fault.message}", field=fault.field)
+
+
+def _instead(batch: GroupBatch, rows: Rows, memory: NpcMemory | None) -> tuple[Bools, Arrays]:
+    """Return for K rows whether last actions are repeated, bool[K], and their actions [K, ...]: those or neutral ones.
+
+    A last action is repeated unless the episode starts, the mask forbids it now, or every action of a branch is forbidden.
+    """
+    spec = batch.spec
+    mask = batch.feeds[MASK][rows] if MASK in batch.feeds else None
+    neutral = _neutral(spec, len(rows), mask)
+    if memory is None:
+        return np.zeros(len(rows), bool), neutral
+    repeated, last = memory.last_actions([batch.agents[row] for row in rows.tolist()])
+    masked = [row for row, fault in batch.faults.items() if fault.status == MASKED]
+    repeated &= ~batch.starts[rows] & ~np.isin(rows, masked)
+    if mask is not None:
+        repeated &= _allowed(spec, last, mask)
+    return repeated, {name: np.where(repeated[:, None], last[name], array) for name, array in neutral.items()}
+
+
+def _neutral(spec: Spec, rows: int, mask: Array | None) -> Arrays:
+    """Return neutral actions [K, size]; a choice that the mask bool[K, width] forbids is the first one that it allows."""
+    actions = {action.name: np.tile(action.at_rest, (rows, 1)) for action in spec.actions}
+    if mask is None:
+        return actions
     start = 0
     for action, branch, size in branches(spec.actions):
-        actions[action.name][row, branch] = 0 if mask is None else int(mask[start : start + size].argmax())
+        allowed, column = mask[:, start : start + size], actions[action.name][:, branch]
+        forbidden = ~allowed[np.arange(rows), column]
+        column[forbidden] = allowed.argmax(axis=1)[forbidden]
         start += size
+    return actions
 
 
-def _allowed(spec: Spec, actions: Arrays, mask: Array) -> bool:
-    start = 0
+def _allowed(spec: Spec, actions: Arrays, mask: Array) -> Bools:
+    """Return for K rows whether the mask allows their choices in every branch."""
+    rows, start = np.arange(len(mask)), 0
+    allowed = np.ones(len(mask), bool)
     for action, branch, size in branches(spec.actions):
-        if not mask[start + int(actions[action.name][branch])]:
-            return False
+        allowed &= mask[rows, start + actions[action.name][:, branch]]
         start += size
-    return True
+    return allowed

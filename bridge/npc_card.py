@@ -55,7 +55,8 @@ class ObservationSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ActionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One action of an agent: `size` numbers in engine units, or for discrete ones an index into each branch.
 
-    `low` and `high` hold a number for each element of a continuous action, null where there is no bound.
+    `low` and `high` hold a number for each element of a continuous action, null where there is no bound. `neutral` is what an
+    agent does when nothing can be chosen for it, a number for each element or a choice for each branch; empty for the default.
     """
 
     name: str
@@ -66,11 +67,20 @@ class ActionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     branches: list[int] = []
     elements: list[str] = []
     units: str = ""
+    neutral: list[float] = []
 
     @property
     def dtype(self) -> str:
         """Return the type of the numbers."""
         return "int64" if self.kind == "discrete" else "float32"
+
+    @property
+    def at_rest(self) -> Array:
+        """Return the neutral action [size]: the card's, else 0 clipped to the range, or the first choice of each branch."""
+        if self.neutral or self.kind == "discrete":
+            return np.array(self.neutral or [0] * self.size, self.dtype)
+        zeros = np.zeros(self.size)
+        return np.clip(zeros, bounds(self.low, -np.inf), bounds(self.high, np.inf)).astype(self.dtype)
 
     def check(self) -> None:
         """Raise `ValueError` where ranges, branches or names do not fit the size."""
@@ -81,6 +91,21 @@ class ActionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f'action "{self.name}" has branches {self.branches}, expected sizes of at least 1 if discrete')
         if len(self.elements) not in (0, self.size):
             raise ValueError(f'action "{self.name}" has {len(self.elements)} names of elements, expected 0 or {self.size}')
+        self._check_neutral()
+
+    def _check_neutral(self) -> None:
+        if not self.neutral:
+            return
+        if len(self.neutral) != self.size:
+            raise ValueError(f'action "{self.name}" has {len(self.neutral)} numbers in neutral, expected 0 or {self.size}')
+        values = np.array(self.neutral)
+        if self.kind == "discrete":
+            fits = (values >= 0) & (values < np.array(self.branches)) & (values == np.floor(values))
+        else:
+            fits = (values >= bounds(self.low, -np.inf)) & (values <= bounds(self.high, np.inf))
+        if not fits.all():
+            wanted = f"a choice of each of {self.branches}" if self.kind == "discrete" else "numbers within low and high"
+            raise ValueError(f'action "{self.name}" is neutral at {self.neutral}, expected {wanted}')
 
 
 class NoiseSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -52,6 +52,7 @@ def _action(spec: ActionSpec) -> pb.ActionSpec:
         branches=spec.branches,
         elements=spec.elements,
         units=spec.units,
+        neutral=spec.at_rest.tolist(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,19 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge import seeds, tensors
-from bridge.agent_states import AgentStates, Bools, recall
 from bridge.errors import InvalidArgument
 from bridge.model_card import TensorSpec
-from bridge.npc_card import MASK, NOISE, ActionSpec, ObservationSpec, Spec, bounds
+from bridge.npc_card import MASK, NOISE, ActionSpec, ObservationSpec, Spec, StateSpec, bounds
 from bridge.registry import ServedModel
 from bridge.v1 import npc_service_pb2 as pb
 
 Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
 INVALID, MASKED, LOST = (
     pb.AGENT_STATUS_INVALID_OBSERVATION,
     pb.AGENT_STATUS_ALL_ACTIONS_MASKED,
     pb.AGENT_STATUS_STATE_LOST,
 )
+LATE = pb.AGENT_STATUS_LATE
 SAMPLINGS = frozenset(pb.Sampling.values())
 SEEDED = pb.SAMPLING_SEEDED
 _DRAWS = {"normal": seeds.action_normals, "gumbel": seeds.action_gumbels, "uniform": seeds.action_uniforms}
@@ -47,15 +49,20 @@ class GroupBatch:
     path: str
     agents: list[int]
     feeds: dict[str, Array]
-    starts: Sequence[bool]
+    starts: Bools
+    """Rows whose episode starts."""
+    budget_s: float = 0.0
+    """Seconds in which the group is to be answered; 0 for as long as it takes."""
     lost: Bools | None = None
-    """Rows whose recurrent state is lost; none for a policy without state."""
+    """Rows whose recurrent state is lost; none where nothing was looked for."""
     faults: dict[int, Fault] = field(default_factory=dict)
     """By row, what keeps an agent from being served; every other row is."""
 
-    def key(self) -> tuple[str, str]:
-        """Return the key under which is kept what the group's agents leave from tick to tick."""
-        return group_key(self.name, self.model)
+    @property
+    def spec(self) -> Spec:
+        """Return the npc section of the model's card."""
+        spec: Spec = self.model.spec
+        return spec
 
     def fail(self, bad: npt.ArrayLike, status: pb.AgentStatus, field: str, message: str) -> None:
         """Give the rows where `bad` is true a fault, unless they have one already."""
@@ -63,15 +70,11 @@ class GroupBatch:
             self.faults.setdefault(row, Fault(status, field, message))
 
 
-def group_key(name: str, model: ServedModel) -> tuple[str, str]:
-    """Return the key of a group: what is kept for one policy is never fed to another, nor to other files of its version."""
-    return name, model.digest
+def check_group(group: pb.PolicyGroup, path: str, model: ServedModel, request: pb.ChooseActionsRequest) -> GroupBatch:
+    """Return the group's batch; `InvalidArgument` below `path` where its structure is wrong.
 
-
-def check_group(
-    group: pb.PolicyGroup, path: str, model: ServedModel, request: pb.ChooseActionsRequest, kept: AgentStates | None
-) -> GroupBatch:
-    """Return the group's batch; `InvalidArgument` below `path` where its structure is wrong."""
+    Where there is a session, the recurrent state is still to be fed.
+    """
     spec: Spec = model.spec
     agents = _agents(group, path)
     rows = len(agents)
@@ -81,7 +84,8 @@ def check_group(
     names = {observation.name for observation in spec.observations}
     inputs = [tensor for tensor in model.card.graph("policy").inputs if tensor.name in names]
     feeds = tensors.match_named(group.observations, inputs, rows, f"{path}.observations")
-    batch = GroupBatch(model, group.name, path, agents, feeds, group.episode_starts)
+    starts = np.array(group.episode_starts, bool) if group.episode_starts else np.zeros(rows, bool)
+    batch = GroupBatch(model, group.name, path, agents, feeds, starts, _budget(group, path, request))
     places = {named.name: f"{path}.observations[{i}].tensor" for i, named in enumerate(group.observations)}
     for observation in spec.observations:
         _check_observation(batch, observation, places[observation.name])
@@ -90,8 +94,20 @@ def check_group(
     if spec.noise_size or group.sampling not in SAMPLINGS:
         feeds[NOISE] = _noise(group, spec, agents, request, path)
     if spec.states:
-        _recall(batch, spec, request.session_id, kept)
+        _brought(batch, group, spec, request.session_id)
+    elif group.states:
+        raise InvalidArgument(f'"{model.card.name}" has no memory, expected none', field=f"{path}.states")
     return batch
+
+
+def _budget(group: pb.PolicyGroup, path: str, request: pb.ChooseActionsRequest) -> float:
+    """Return the group's frame budget in seconds."""
+    field, value = f"{path}.frame_budget_ms", group.frame_budget_ms
+    if value == 0:
+        field, value = "frame_budget_ms", request.frame_budget_ms
+    if not 0 <= value < math.inf:
+        raise InvalidArgument(f"is {value:g}, expected milliseconds, 0 for none", field=field)
+    return value / 1000
 
 
 def _agents(group: pb.PolicyGroup, path: str) -> list[int]:
@@ -172,14 +188,48 @@ def _noise(group: pb.PolicyGroup, spec: Spec, agents: list[int], request: pb.Cho
     return columns
 
 
-def _recall(batch: GroupBatch, spec: Spec, session_id: str, kept: AgentStates | None) -> None:
-    """Feed the batch with its agents' recurrent state."""
-    states, batch.lost = recall(kept, batch.agents, batch.starts, spec.states)
-    if not session_id and batch.lost.any():
-        agent = batch.agents[int(batch.lost.argmax())]
-        message = (
-            f'is empty, but "{batch.model.card.name}" is recurrent and the episode of agent {agent} does not start with '
-            f"this call; name the session, or set {batch.path}.episode_starts"
-        )
-        raise InvalidArgument(message, field="session_id")
-    batch.feeds.update(states)
+def _brought(batch: GroupBatch, group: pb.PolicyGroup, spec: Spec, session_id: str) -> None:
+    """Feed a group without a session with the recurrent state that it brought; an episode that starts has the initial one."""
+    path = f"{batch.path}.states"
+    if session_id and group.states:
+        message = f'session "{session_id}" keeps the states, expected none; leave out the session or the states'
+        raise InvalidArgument(message, field=path)
+    if session_id:
+        return
+    rows = len(batch.agents)
+    if not group.states:
+        if not batch.starts.all():
+            raise _no_states(batch)
+        batch.feeds.update({state.name: initial(state, rows) for state in spec.states})
+        return
+    names = {state.name for state in spec.states}
+    inputs = [tensor for tensor in batch.model.card.graph("policy").inputs if tensor.name in names]
+    states = tensors.match_named(group.states, inputs, rows, path)
+    anew = batch.starts.copy()
+    for i, named in enumerate(group.states):
+        array = states[named.name]
+        bad = ~np.isfinite(array).reshape(rows, -1).all(axis=1) & ~batch.starts
+        message = f'state "{named.name}" holds NaN or an infinity, expected the state of the last answer'
+        batch.fail(bad, INVALID, f"{path}[{i}].tensor", message)
+        anew |= bad
+    for state in spec.states:
+        batch.feeds[state.name] = np.where(along(anew, state), np.float32(state.initial), states[state.name])
+
+
+def initial(state: StateSpec, rows: int) -> Array:
+    """Return the state of an episode's start, float32[rows, ...]."""
+    return np.full((rows, *state.shape), state.initial, np.float32)
+
+
+def along(rows: Bools, state: StateSpec) -> Bools:
+    """Return flags bool[N] in a shape that goes along with the states [N, ...]."""
+    return rows.reshape(-1, *(1 for _ in state.shape))
+
+
+def _no_states(batch: GroupBatch) -> InvalidArgument:
+    agent = batch.agents[int((~batch.starts).argmax())]
+    message = (
+        f'is empty, but "{batch.model.card.name}" is recurrent and the episode of agent {agent} does not start with '
+        f"this call; name the session, bring {batch.path}.states, or set {batch.path}.episode_starts"
+    )
+    return InvalidArgument(message, field="session_id")

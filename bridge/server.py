@@ -22,8 +22,8 @@ from grpc_health.v1 import health, health_pb2
 from bridge import __version__
 from bridge.bundle_loader import LoadOptions, load_bundle
 from bridge.calls import Calls
-from bridge.config import ServeConfig
-from bridge.game_sessions import GameSessions
+from bridge.config import Limits, ServeConfig
+from bridge.game_sessions import GameSessions, KeptLimits
 from bridge.metrics import Metrics
 from bridge.ports import bind_tcp, bind_unix, bracket, channel_options, listen
 from bridge.providers import choose_providers
@@ -38,6 +38,8 @@ from bridge.start_checks import check, command_settings, open_tls, read_access, 
 from bridge.tracing import open_tracing
 from bridge.web import WebServer, web_server
 
+SWEEPS = 8
+"""How often in the time to live of a game session what is too old is freed."""
 log = logging.getLogger("metabridge")
 
 
@@ -60,6 +62,7 @@ class Sidecar:
         self.reloader = Reloader(self.registry, config.models, self._load, version_policy(config), config.load_seconds)
         self._load_options: LoadOptions | None = None
         self.metrics = Metrics()
+        self.sessions = GameSessions(_kept_limits(config.limits))
         self._tracing = open_tracing(__version__)
         observers = (self.metrics.observe, *((self._tracing.observe,) if self._tracing else ()))
         self._calls = Calls(self.access, observers)
@@ -69,6 +72,7 @@ class Sidecar:
         self._web: WebServer | None = None
         self._web_task: asyncio.Task[None] | None = None
         self._watch_task: asyncio.Task[None] | None = None
+        self._sweep_task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Sidecar:
         self._load_options = self._make_load_options()
@@ -79,6 +83,7 @@ class Sidecar:
         try:
             await self._start_web()
             await self.reloader.start()
+            self._sweep_task = asyncio.create_task(self._sweep())
             if self.config.watch_seconds:
                 self._watch_task = asyncio.create_task(self.reloader.watch(self.config.watch_seconds))
         except BaseException:
@@ -111,10 +116,9 @@ class Sidecar:
 
     def _make_services(self) -> list[tuple[ServiceDescriptor, object]]:
         limits = self.config.limits
-        sessions = GameSessions(limits.max_sessions, limits.session_seconds)
-        self.metrics.watch(self.registry, self.reloader, sessions)
+        self.metrics.watch(self.registry, self.reloader, self.sessions)
         modules = [model_service, kserve, *family_modules().values()]
-        services = [(module.DESCRIPTOR, module.Service(self.registry, limits, sessions)) for module in modules]
+        services = [(module.DESCRIPTOR, module.Service(self.registry, limits, self.sessions)) for module in modules]
         if self.access.admin_token:
             services.append((admin.DESCRIPTOR, admin.Service(self.reloader)))
         return services
@@ -174,11 +178,20 @@ class Sidecar:
         for name in ("", *(descriptor.full_name for descriptor, _ in self._services)):
             await self._health.set(name, status)
 
+    async def _sweep(self) -> None:
+        """Free again and again what sessions and agents left that are too old."""
+        while True:
+            await asyncio.sleep(self.config.limits.session_seconds / SWEEPS)
+            for _ in self.sessions.sweep():
+                await asyncio.sleep(0)
+
     async def _stop(self, grace: float) -> None:
         await self._health.enter_graceful_shutdown()
-        if self._watch_task:
-            self._watch_task.cancel()
-            await asyncio.gather(self._watch_task, return_exceptions=True)
+        for task in (self._watch_task, self._sweep_task):
+            if task:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        self.sessions.close()
         if self._web and self._web_task:
             self._web.should_exit = True
         await self._server.stop(grace)
@@ -189,6 +202,16 @@ class Sidecar:
         self._executor.shutdown(wait=True)
         if self._tracing:
             await asyncio.to_thread(self._tracing.close)
+
+
+def _kept_limits(limits: Limits) -> KeptLimits:
+    return KeptLimits(
+        sessions=limits.max_sessions,
+        agents=limits.kept_agents,
+        agents_per_group=limits.max_agents,
+        bytes=limits.kept_mib << 20,
+        seconds=limits.session_seconds,
+    )
 
 
 async def serve(config: ServeConfig) -> None:

@@ -89,7 +89,8 @@ def page(now: Snapshot, before: Snapshot | None) -> list[str]:
     states = {dict(key)["state"]: int(value) for key, value in now.samples[f"{PREFIX}_bundles"].items() if value}
     lines = [
         f"{sum(states.values())} bundles ({', '.join(f'{count} {state}' for state, count in states.items()) or 'none'})   "
-        f"{int(now.value(f'{PREFIX}_game_sessions'))} game sessions   {cpu:.0%} of a core   {memory:.0f} MiB",
+        f"{int(now.value(f'{PREFIX}_game_sessions'))} game sessions with "
+        f"{now.value(f'{PREFIX}_kept_bytes') / 2**20:.1f} MiB   {cpu:.0%} of a core   {memory:.0f} MiB",
         "",
         f"{'method':<42}{'model':<18}{'calls/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'queue':>9}{'run':>9}{'encode':>9}",
     ]
@@ -98,6 +99,7 @@ def page(now: Snapshot, before: Snapshot | None) -> list[str]:
     lines += ["", f"{'model':<18}{'graph':<14}{'version':>8}{'waiting':>9}{'runs/s':>9}{'rows/run':>9}  provider"]
     for key in sorted(now.samples[f"{PREFIX}_queue_depth"]):
         lines.append(_graph(dict(key), now, before, seconds))
+    lines += _sources(now, before, seconds)
     lines += _errors(now, before, seconds)
     return lines
 
@@ -130,6 +132,14 @@ def _graph(labels: Mapping[str, str], now: Snapshot, before: Snapshot | None, se
         f"{part['model'][:17]:<18}{part['graph'][:13]:<14}{labels['version']:>8}{waiting:>9}{runs / seconds:>9.1f}{rows:>9.1f}"
         f"  {provider}"
     )
+
+
+def _sources(now: Snapshot, before: Snapshot | None, seconds: float) -> list[str]:
+    name = f"{PREFIX}_agents_answered_total"
+    sources = sorted({dict(key)["source"] for key in now.samples[name]}, key=["model", "cache", "fallback"].index)
+    rates = {source: now.since(before, name, source=source) / seconds for source in sources}
+    shown = [f"{source} {rate:.1f}/s" for source, rate in rates.items() if rate]
+    return ["", "agents by the source of their actions: " + ", ".join(shown)] if shown else []
 
 
 def _errors(now: Snapshot, before: Snapshot | None, seconds: float) -> list[str]:

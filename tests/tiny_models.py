@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,18 @@ policy (uint8[batch,2,2,3] picture, int64[batch] door, float[batch,2] memory, fl
   squared = Mul (normal, normal)
   log_column = Neg (squared)
   log_probability = Squeeze (log_column, column)
+}
+"""
+
+DIARY = """
+<ir_version: 10, opset_import: ["": 20]>
+policy (float[batch,1] note, float[batch,8] pages) => (float[batch,8] read, float[batch,8] next_pages)
+{
+  second = Constant <value_ints: ints = [1]> ()
+  end = Constant <value_ints: ints = [8]> ()
+  kept = Slice (pages, second, end, second)
+  next_pages = Concat <axis: int = 1> (kept, note)
+  read = Identity (next_pages)
 }
 """
 
@@ -170,6 +183,12 @@ SCOUT_SPEC: dict[str, Any] = {
     "log_probability": True,
     "tick_seconds": 0.2,
 }
+PAGES, BLANK = 8, -1.0
+DIARY_SPEC: dict[str, Any] = {
+    "observations": [{"name": "note", "shape": [1]}],
+    "actions": [{"name": "read", "kind": "continuous", "size": PAGES, "low": [None] * PAGES, "high": [None] * PAGES}],
+    "states": [{"name": "pages", "output": "next_pages", "shape": [PAGES], "initial": BLANK}],
+}
 AVATAR_SPEC: dict[str, Any] = {
     "image_size": 8,
     "image_channels": 3,
@@ -192,8 +211,8 @@ PORTRAIT_SPEC: dict[str, Any] = AVATAR_SPEC | {
 }
 
 
-def write_npc(models: Path, name: str = "guard", version: int = 1) -> Path:
-    """Write a policy with a continuous and a masked discrete action; return the bundle's folder."""
+def write_npc(models: Path, name: str = "guard", version: int = 1, neutral: Mapping[str, list[float]] | None = None) -> Path:
+    """Write a policy with a continuous and a masked discrete action, `neutral` by their names; return the bundle's folder."""
     generator = np.random.default_rng(version)
     weights = {
         "weights_move": generator.normal(size=(3, 2)),
@@ -201,7 +220,8 @@ def write_npc(models: Path, name: str = "guard", version: int = 1) -> Path:
         "low": np.array([-1.0, 0.5]),
         "high": np.array([1.0, 2.0]),
     }
-    return write_bundle(models, name, version, "npc", {"policy": (POLICY, weights)}, NPC_SPEC)
+    actions = [action | {"neutral": (neutral or {}).get(action["name"], [])} for action in NPC_SPEC["actions"]]
+    return write_bundle(models, name, version, "npc", {"policy": (POLICY, weights)}, NPC_SPEC | {"actions": actions})
 
 
 def write_scout(models: Path, name: str = "scout", version: int = 1) -> Path:
@@ -210,6 +230,11 @@ def write_scout(models: Path, name: str = "scout", version: int = 1) -> Path:
     `turn` is the memory of the picture's mean byte; `act` is 0 where the memory of the door is 1 or more, 1 below that.
     """
     return write_bundle(models, name, version, "npc", {"policy": (SCOUT, {})}, SCOUT_SPEC)
+
+
+def write_diary(models: Path, name: str = "diary", version: int = 1) -> Path:
+    """Write a recurrent policy that acts as its memory reads: the last eight notes of the episode, the latest at the end."""
+    return write_bundle(models, name, version, "npc", {"policy": (DIARY, {})}, DIARY_SPEC)
 
 
 def write_avatar(models: Path, name: str = "face", version: int = 1) -> Path:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
+from collections.abc import AsyncIterator
 
+from bridge.calls import current_call
 from bridge.config import Limits
 from bridge.errors import InvalidArgument, ResourceExhausted
 from bridge.game_sessions import GameSessions
-from bridge.npc_answer import answer
 from bridge.npc_card import Spec
 from bridge.npc_description import describe
-from bridge.npc_request import GroupBatch, check_group, group_key
+from bridge.npc_memory import NpcMemory
+from bridge.npc_request import check_group
+from bridge.npc_turn import Turn, answer_all
 from bridge.registry import Registry
 from bridge.v1 import npc_service_pb2 as pb
 
@@ -33,18 +36,25 @@ class Service:
         self._sessions = sessions
 
     async def ChooseActions(self, request: pb.ChooseActionsRequest) -> pb.ChooseActionsResponse:
-        """Run every group's policy once; groups wait for one another, agents that fail do not disturb the others."""
+        """Run every group's policy once; groups wait for one another within their budgets, and failed agents disturb nobody."""
+        call = current_call()
+        started_s = call.started_s if call else time.monotonic()
         self._check_call(request)
-        batches = [self._batch(group, f"groups[{i}]", request) for i, group in enumerate(request.groups)]
-        runs = (batch.model.batchers["policy"].run(batch.feeds) for batch in batches)
-        outputs = [await next(runs)] if len(batches) == 1 else await asyncio.gather(*runs)
-        answers = []
-        for batch, output in zip(batches, outputs, strict=True):
-            last = self._sessions.last(request.session_id, batch.key()) if request.session_id else None
-            message, kept = answer(batch, output, last)
-            self._sessions.keep(request.session_id, batch.key(), kept)
-            answers.append(message)
-        return pb.ChooseActionsResponse(groups=answers)
+        batches = [
+            check_group(group, f"groups[{i}]", self._registry.find(group.model, "npc", f"groups[{i}].model"), request)
+            for i, group in enumerate(request.groups)
+        ]
+        session = request.session_id
+        restarted = bool(session) and self._restart(request)
+        memories = [NpcMemory(self._sessions, session, batch) if session else None for batch in batches]
+        turns = [
+            Turn(batch, memory, started_s + batch.budget_s if batch.budget_s else None)
+            for batch, memory in zip(batches, memories, strict=True)
+        ]
+        answers = await answer_all(turns)
+        return pb.ChooseActionsResponse(
+            groups=answers, keeper=self._sessions.keeper if session else 0, session_restarted=restarted
+        )
 
     async def DescribePolicy(self, request: pb.DescribePolicyRequest) -> pb.DescribePolicyResponse:
         """Describe what a policy observes and how it acts."""
@@ -52,14 +62,23 @@ class Service:
 
     async def EndSession(self, request: pb.EndSessionRequest) -> pb.EndSessionResponse:
         """Forget all that is kept for a session."""
-        if not request.session_id:
-            raise InvalidArgument("is empty, expected the id of a session", field="session_id")
+        _check_session(request.session_id)
         return pb.EndSessionResponse(existed=self._sessions.end(request.session_id))
 
+    async def HoldSession(self, request: pb.HoldSessionRequest) -> AsyncIterator[pb.HoldSessionResponse]:
+        """Hold a session until the caller is gone or the sidecar stops."""
+        _check_session(request.session_id)
+        most = max(1, self._limits.max_concurrent_calls // 2)
+        if self._sessions.holders >= most:
+            message = f"{most} sessions are held already, half of --limits.max-concurrent-calls; end sessions yourself"
+            raise ResourceExhausted(message, field="session_id")
+        with self._sessions.held(request.session_id):
+            yield pb.HoldSessionResponse(keeper=self._sessions.keeper)
+            await self._sessions.closing.wait()
+
     def _check_call(self, request: pb.ChooseActionsRequest) -> None:
-        if len(request.session_id) > MAX_SESSION_ID:
-            message = f"has {len(request.session_id)} characters, expected at most {MAX_SESSION_ID}"
-            raise InvalidArgument(message, field="session_id")
+        if request.session_id:
+            _check_session(request.session_id)
         if not request.groups:
             raise InvalidArgument("no group, expected at least one", field="groups")
         agents = sum(len(group.agent_ids) for group in request.groups)
@@ -70,7 +89,18 @@ class Service:
         if len(set(names)) != len(names):
             raise InvalidArgument(f"group names are {names}, expected different ones", field="groups")
 
-    def _batch(self, group: pb.PolicyGroup, path: str, request: pb.ChooseActionsRequest) -> GroupBatch:
-        model = self._registry.find(group.model, "npc", f"{path}.model")
-        last = self._sessions.last(request.session_id, group_key(group.name, model)) if request.session_id else None
-        return check_group(group, path, model, request, last.states if last else None)
+    def _restart(self, request: pb.ChooseActionsRequest) -> bool:
+        """Forget a session that another process has kept since; return whether it went on and nothing is kept of it."""
+        if not request.keeper:
+            return False
+        if request.keeper != self._sessions.keeper:
+            self._sessions.end(request.session_id, "keeper")
+        return request.session_id not in self._sessions
+
+
+def _check_session(session_id: str) -> None:
+    if not session_id:
+        raise InvalidArgument("is empty, expected the id of a session", field="session_id")
+    if len(session_id) > MAX_SESSION_ID:
+        message = f"has {len(session_id)} characters, expected at most {MAX_SESSION_ID}"
+        raise InvalidArgument(message, field="session_id")

@@ -26,7 +26,7 @@ from bridge.v1 import model_service_pb2 as bridge_dot_v1_dot_model__service__pb2
 from bridge.v1 import tensor_pb2 as bridge_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x62ridge/v1/npc_service.proto\x12\tbridge.v1\x1a\x1d\x62ridge/v1/model_service.proto\x1a\x16\x62ridge/v1/tensor.proto\"\xec\x01\n\x0bPolicyGroup\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x05model\x18\x02 \x01(\x0b\x32\x18.bridge.v1.ModelSelector\x12\x11\n\tagent_ids\x18\x03 \x03(\x04\x12,\n\x0cobservations\x18\x04 \x03(\x0b\x32\x16.bridge.v1.NamedTensor\x12\x16\n\x0e\x65pisode_starts\x18\x05 \x03(\x08\x12&\n\x0b\x61\x63tion_mask\x18\x06 \x01(\x0b\x32\x11.bridge.v1.Tensor\x12%\n\x08sampling\x18\x07 \x01(\x0e\x32\x13.bridge.v1.Sampling\"n\n\x14\x43hooseActionsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12&\n\x06groups\x18\x02 \x03(\x0b\x32\x16.bridge.v1.PolicyGroup\x12\x0c\n\x04tick\x18\x03 \x01(\r\x12\x0c\n\x04seed\x18\x04 \x01(\x04\"@\n\x0c\x41gentFailure\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\x04\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\"\xfd\x01\n\x0cGroupActions\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x05model\x18\x02 \x01(\x0b\x32\x13.bridge.v1.ServedBy\x12\'\n\x07\x61\x63tions\x18\x03 \x03(\x0b\x32\x16.bridge.v1.NamedTensor\x12(\n\x08statuses\x18\x04 \x03(\x0e\x32\x16.bridge.v1.AgentStatus\x12\"\n\x07sources\x18\x05 \x03(\x0e\x32\x11.bridge.v1.Source\x12)\n\x08\x66\x61ilures\x18\x06 \x03(\x0b\x32\x17.bridge.v1.AgentFailure\x12\x19\n\x11log_probabilities\x18\x07 \x03(\x02\"@\n\x15\x43hooseActionsResponse\x12\'\n\x06groups\x18\x01 \x03(\x0b\x32\x17.bridge.v1.GroupActions\"@\n\x15\x44\x65scribePolicyRequest\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.bridge.v1.ModelSelector\"\xb6\x01\n\x0fObservationSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x05\x64type\x18\x02 \x01(\x0e\x32\x13.bridge.v1.DataType\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x0b\n\x03low\x18\x04 \x03(\x02\x12\x0c\n\x04high\x18\x05 \x03(\x02\x12\x10\n\x08\x65lements\x18\x06 \x03(\t\x12\r\n\x05units\x18\x07 \x01(\t\x12&\n\x06layout\x18\x08 \x01(\x0e\x32\x16.bridge.v1.ImageLayout\"\x9c\x01\n\nActionSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x04kind\x18\x02 \x01(\x0e\x32\x15.bridge.v1.ActionKind\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x0b\n\x03low\x18\x04 \x03(\x02\x12\x0c\n\x04high\x18\x05 \x03(\x02\x12\x10\n\x08\x62ranches\x18\x06 \x03(\x05\x12\x10\n\x08\x65lements\x18\x07 \x03(\t\x12\r\n\x05units\x18\x08 \x01(\t\"(\n\tStateSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x03\"\x9c\x02\n\x16\x44\x65scribePolicyResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.bridge.v1.ServedBy\x12\x30\n\x0cobservations\x18\x02 \x03(\x0b\x32\x1a.bridge.v1.ObservationSpec\x12&\n\x07\x61\x63tions\x18\x03 \x03(\x0b\x32\x15.bridge.v1.ActionSpec\x12\x12\n\nmask_width\x18\x04 \x01(\x05\x12$\n\x06states\x18\x05 \x03(\x0b\x32\x14.bridge.v1.StateSpec\x12\x15\n\ris_stochastic\x18\x06 \x01(\x08\x12\x1d\n\x15has_log_probabilities\x18\x07 \x01(\x08\x12\x14\n\x0ctick_seconds\x18\x08 \x01(\x01\"\'\n\x11\x45ndSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"%\n\x12\x45ndSessionResponse\x12\x0f\n\x07\x65xisted\x18\x01 \x01(\x08*U\n\x08Sampling\x12\x18\n\x14SAMPLING_UNSPECIFIED\x10\x00\x12\x1a\n\x16SAMPLING_DETERMINISTIC\x10\x01\x12\x13\n\x0fSAMPLING_SEEDED\x10\x02*\xa8\x01\n\x0b\x41gentStatus\x12\x1c\n\x18\x41GENT_STATUS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41GENT_STATUS_OK\x10\x01\x12$\n AGENT_STATUS_INVALID_OBSERVATION\x10\x02\x12#\n\x1f\x41GENT_STATUS_ALL_ACTIONS_MASKED\x10\x03\x12\x1b\n\x17\x41GENT_STATUS_STATE_LOST\x10\x04*Y\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSOURCE_MODEL\x10\x01\x12\x10\n\x0cSOURCE_CACHE\x10\x02\x12\x13\n\x0fSOURCE_FALLBACK\x10\x03*W\n\x0bImageLayout\x12\x1c\n\x18IMAGE_LAYOUT_UNSPECIFIED\x10\x00\x12\x14\n\x10IMAGE_LAYOUT_HWC\x10\x01\x12\x14\n\x10IMAGE_LAYOUT_CHW\x10\x02*_\n\nActionKind\x12\x1b\n\x17\x41\x43TION_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41\x43TION_KIND_CONTINUOUS\x10\x01\x12\x18\n\x14\x41\x43TION_KIND_DISCRETE\x10\x02\x32\x82\x02\n\nNpcService\x12R\n\rChooseActions\x12\x1f.bridge.v1.ChooseActionsRequest\x1a .bridge.v1.ChooseActionsResponse\x12U\n\x0e\x44\x65scribePolicy\x12 .bridge.v1.DescribePolicyRequest\x1a!.bridge.v1.DescribePolicyResponse\x12I\n\nEndSession\x12\x1c.bridge.v1.EndSessionRequest\x1a\x1d.bridge.v1.EndSessionResponseB\x10\xaa\x02\rMetabridge.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x62ridge/v1/npc_service.proto\x12\tbridge.v1\x1a\x1d\x62ridge/v1/model_service.proto\x1a\x16\x62ridge/v1/tensor.proto\"\xad\x02\n\x0bPolicyGroup\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x05model\x18\x02 \x01(\x0b\x32\x18.bridge.v1.ModelSelector\x12\x11\n\tagent_ids\x18\x03 \x03(\x04\x12,\n\x0cobservations\x18\x04 \x03(\x0b\x32\x16.bridge.v1.NamedTensor\x12\x16\n\x0e\x65pisode_starts\x18\x05 \x03(\x08\x12&\n\x0b\x61\x63tion_mask\x18\x06 \x01(\x0b\x32\x11.bridge.v1.Tensor\x12%\n\x08sampling\x18\x07 \x01(\x0e\x32\x13.bridge.v1.Sampling\x12&\n\x06states\x18\x08 \x03(\x0b\x32\x16.bridge.v1.NamedTensor\x12\x17\n\x0f\x66rame_budget_ms\x18\t \x01(\x02\"\x97\x01\n\x14\x43hooseActionsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12&\n\x06groups\x18\x02 \x03(\x0b\x32\x16.bridge.v1.PolicyGroup\x12\x0c\n\x04tick\x18\x03 \x01(\r\x12\x0c\n\x04seed\x18\x04 \x01(\x04\x12\x17\n\x0f\x66rame_budget_ms\x18\x05 \x01(\x02\x12\x0e\n\x06keeper\x18\x06 \x01(\x04\"@\n\x0c\x41gentFailure\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\x04\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\"\xa5\x02\n\x0cGroupActions\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x05model\x18\x02 \x01(\x0b\x32\x13.bridge.v1.ServedBy\x12\'\n\x07\x61\x63tions\x18\x03 \x03(\x0b\x32\x16.bridge.v1.NamedTensor\x12(\n\x08statuses\x18\x04 \x03(\x0e\x32\x16.bridge.v1.AgentStatus\x12\"\n\x07sources\x18\x05 \x03(\x0e\x32\x11.bridge.v1.Source\x12)\n\x08\x66\x61ilures\x18\x06 \x03(\x0b\x32\x17.bridge.v1.AgentFailure\x12\x19\n\x11log_probabilities\x18\x07 \x03(\x02\x12&\n\x06states\x18\x08 \x03(\x0b\x32\x16.bridge.v1.NamedTensor\"k\n\x15\x43hooseActionsResponse\x12\'\n\x06groups\x18\x01 \x03(\x0b\x32\x17.bridge.v1.GroupActions\x12\x0e\n\x06keeper\x18\x02 \x01(\x04\x12\x19\n\x11session_restarted\x18\x03 \x01(\x08\"@\n\x15\x44\x65scribePolicyRequest\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.bridge.v1.ModelSelector\"\xb6\x01\n\x0fObservationSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x05\x64type\x18\x02 \x01(\x0e\x32\x13.bridge.v1.DataType\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x0b\n\x03low\x18\x04 \x03(\x02\x12\x0c\n\x04high\x18\x05 \x03(\x02\x12\x10\n\x08\x65lements\x18\x06 \x03(\t\x12\r\n\x05units\x18\x07 \x01(\t\x12&\n\x06layout\x18\x08 \x01(\x0e\x32\x16.bridge.v1.ImageLayout\"\xad\x01\n\nActionSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x04kind\x18\x02 \x01(\x0e\x32\x15.bridge.v1.ActionKind\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x0b\n\x03low\x18\x04 \x03(\x02\x12\x0c\n\x04high\x18\x05 \x03(\x02\x12\x10\n\x08\x62ranches\x18\x06 \x03(\x05\x12\x10\n\x08\x65lements\x18\x07 \x03(\t\x12\r\n\x05units\x18\x08 \x01(\t\x12\x0f\n\x07neutral\x18\t \x03(\x02\"(\n\tStateSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x03\"\x9c\x02\n\x16\x44\x65scribePolicyResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.bridge.v1.ServedBy\x12\x30\n\x0cobservations\x18\x02 \x03(\x0b\x32\x1a.bridge.v1.ObservationSpec\x12&\n\x07\x61\x63tions\x18\x03 \x03(\x0b\x32\x15.bridge.v1.ActionSpec\x12\x12\n\nmask_width\x18\x04 \x01(\x05\x12$\n\x06states\x18\x05 \x03(\x0b\x32\x14.bridge.v1.StateSpec\x12\x15\n\ris_stochastic\x18\x06 \x01(\x08\x12\x1d\n\x15has_log_probabilities\x18\x07 \x01(\x08\x12\x14\n\x0ctick_seconds\x18\x08 \x01(\x01\"\'\n\x11\x45ndSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"%\n\x12\x45ndSessionResponse\x12\x0f\n\x07\x65xisted\x18\x01 \x01(\x08\"(\n\x12HoldSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"%\n\x13HoldSessionResponse\x12\x0e\n\x06keeper\x18\x01 \x01(\x04*U\n\x08Sampling\x12\x18\n\x14SAMPLING_UNSPECIFIED\x10\x00\x12\x1a\n\x16SAMPLING_DETERMINISTIC\x10\x01\x12\x13\n\x0fSAMPLING_SEEDED\x10\x02*\xbf\x01\n\x0b\x41gentStatus\x12\x1c\n\x18\x41GENT_STATUS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41GENT_STATUS_OK\x10\x01\x12$\n AGENT_STATUS_INVALID_OBSERVATION\x10\x02\x12#\n\x1f\x41GENT_STATUS_ALL_ACTIONS_MASKED\x10\x03\x12\x1b\n\x17\x41GENT_STATUS_STATE_LOST\x10\x04\x12\x15\n\x11\x41GENT_STATUS_LATE\x10\x05*Y\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSOURCE_MODEL\x10\x01\x12\x10\n\x0cSOURCE_CACHE\x10\x02\x12\x13\n\x0fSOURCE_FALLBACK\x10\x03*W\n\x0bImageLayout\x12\x1c\n\x18IMAGE_LAYOUT_UNSPECIFIED\x10\x00\x12\x14\n\x10IMAGE_LAYOUT_HWC\x10\x01\x12\x14\n\x10IMAGE_LAYOUT_CHW\x10\x02*_\n\nActionKind\x12\x1b\n\x17\x41\x43TION_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41\x43TION_KIND_CONTINUOUS\x10\x01\x12\x18\n\x14\x41\x43TION_KIND_DISCRETE\x10\x02\x32\xd2\x02\n\nNpcService\x12R\n\rChooseActions\x12\x1f.bridge.v1.ChooseActionsRequest\x1a .bridge.v1.ChooseActionsResponse\x12U\n\x0e\x44\x65scribePolicy\x12 .bridge.v1.DescribePolicyRequest\x1a!.bridge.v1.DescribePolicyResponse\x12I\n\nEndSession\x12\x1c.bridge.v1.EndSessionRequest\x1a\x1d.bridge.v1.EndSessionResponse\x12N\n\x0bHoldSession\x12\x1d.bridge.v1.HoldSessionRequest\x1a\x1e.bridge.v1.HoldSessionResponse0\x01\x42\x10\xaa\x02\rMetabridge.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,40 +34,44 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bridge.v1.npc_service_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\252\002\rMetabridge.V1'
-  _globals['_SAMPLING']._serialized_start=1655
-  _globals['_SAMPLING']._serialized_end=1740
-  _globals['_AGENTSTATUS']._serialized_start=1743
-  _globals['_AGENTSTATUS']._serialized_end=1911
-  _globals['_SOURCE']._serialized_start=1913
-  _globals['_SOURCE']._serialized_end=2002
-  _globals['_IMAGELAYOUT']._serialized_start=2004
-  _globals['_IMAGELAYOUT']._serialized_end=2091
-  _globals['_ACTIONKIND']._serialized_start=2093
-  _globals['_ACTIONKIND']._serialized_end=2188
+  _globals['_SAMPLING']._serialized_start=1943
+  _globals['_SAMPLING']._serialized_end=2028
+  _globals['_AGENTSTATUS']._serialized_start=2031
+  _globals['_AGENTSTATUS']._serialized_end=2222
+  _globals['_SOURCE']._serialized_start=2224
+  _globals['_SOURCE']._serialized_end=2313
+  _globals['_IMAGELAYOUT']._serialized_start=2315
+  _globals['_IMAGELAYOUT']._serialized_end=2402
+  _globals['_ACTIONKIND']._serialized_start=2404
+  _globals['_ACTIONKIND']._serialized_end=2499
   _globals['_POLICYGROUP']._serialized_start=98
-  _globals['_POLICYGROUP']._serialized_end=334
-  _globals['_CHOOSEACTIONSREQUEST']._serialized_start=336
-  _globals['_CHOOSEACTIONSREQUEST']._serialized_end=446
-  _globals['_AGENTFAILURE']._serialized_start=448
-  _globals['_AGENTFAILURE']._serialized_end=512
-  _globals['_GROUPACTIONS']._serialized_start=515
-  _globals['_GROUPACTIONS']._serialized_end=768
-  _globals['_CHOOSEACTIONSRESPONSE']._serialized_start=770
-  _globals['_CHOOSEACTIONSRESPONSE']._serialized_end=834
-  _globals['_DESCRIBEPOLICYREQUEST']._serialized_start=836
-  _globals['_DESCRIBEPOLICYREQUEST']._serialized_end=900
-  _globals['_OBSERVATIONSPEC']._serialized_start=903
-  _globals['_OBSERVATIONSPEC']._serialized_end=1085
-  _globals['_ACTIONSPEC']._serialized_start=1088
-  _globals['_ACTIONSPEC']._serialized_end=1244
-  _globals['_STATESPEC']._serialized_start=1246
-  _globals['_STATESPEC']._serialized_end=1286
-  _globals['_DESCRIBEPOLICYRESPONSE']._serialized_start=1289
-  _globals['_DESCRIBEPOLICYRESPONSE']._serialized_end=1573
-  _globals['_ENDSESSIONREQUEST']._serialized_start=1575
-  _globals['_ENDSESSIONREQUEST']._serialized_end=1614
-  _globals['_ENDSESSIONRESPONSE']._serialized_start=1616
-  _globals['_ENDSESSIONRESPONSE']._serialized_end=1653
-  _globals['_NPCSERVICE']._serialized_start=2191
-  _globals['_NPCSERVICE']._serialized_end=2449
+  _globals['_POLICYGROUP']._serialized_end=399
+  _globals['_CHOOSEACTIONSREQUEST']._serialized_start=402
+  _globals['_CHOOSEACTIONSREQUEST']._serialized_end=553
+  _globals['_AGENTFAILURE']._serialized_start=555
+  _globals['_AGENTFAILURE']._serialized_end=619
+  _globals['_GROUPACTIONS']._serialized_start=622
+  _globals['_GROUPACTIONS']._serialized_end=915
+  _globals['_CHOOSEACTIONSRESPONSE']._serialized_start=917
+  _globals['_CHOOSEACTIONSRESPONSE']._serialized_end=1024
+  _globals['_DESCRIBEPOLICYREQUEST']._serialized_start=1026
+  _globals['_DESCRIBEPOLICYREQUEST']._serialized_end=1090
+  _globals['_OBSERVATIONSPEC']._serialized_start=1093
+  _globals['_OBSERVATIONSPEC']._serialized_end=1275
+  _globals['_ACTIONSPEC']._serialized_start=1278
+  _globals['_ACTIONSPEC']._serialized_end=1451
+  _globals['_STATESPEC']._serialized_start=1453
+  _globals['_STATESPEC']._serialized_end=1493
+  _globals['_DESCRIBEPOLICYRESPONSE']._serialized_start=1496
+  _globals['_DESCRIBEPOLICYRESPONSE']._serialized_end=1780
+  _globals['_ENDSESSIONREQUEST']._serialized_start=1782
+  _globals['_ENDSESSIONREQUEST']._serialized_end=1821
+  _globals['_ENDSESSIONRESPONSE']._serialized_start=1823
+  _globals['_ENDSESSIONRESPONSE']._serialized_end=1860
+  _globals['_HOLDSESSIONREQUEST']._serialized_start=1862
+  _globals['_HOLDSESSIONREQUEST']._serialized_end=1902
+  _globals['_HOLDSESSIONRESPONSE']._serialized_start=1904
+  _globals['_HOLDSESSIONRESPONSE']._serialized_end=1941
+  _globals['_NPCSERVICE']._serialized_start=2502
+  _globals['_NPCSERVICE']._serialized_end=2840
 # @@protoc_insertion_point(module_scope)

@@ -21,6 +21,7 @@ class AgentStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     AGENT_STATUS_INVALID_OBSERVATION: _ClassVar[AgentStatus]
     AGENT_STATUS_ALL_ACTIONS_MASKED: _ClassVar[AgentStatus]
     AGENT_STATUS_STATE_LOST: _ClassVar[AgentStatus]
+    AGENT_STATUS_LATE: _ClassVar[AgentStatus]
 
 class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -48,6 +49,7 @@ AGENT_STATUS_OK: AgentStatus
 AGENT_STATUS_INVALID_OBSERVATION: AgentStatus
 AGENT_STATUS_ALL_ACTIONS_MASKED: AgentStatus
 AGENT_STATUS_STATE_LOST: AgentStatus
+AGENT_STATUS_LATE: AgentStatus
 SOURCE_UNSPECIFIED: Source
 SOURCE_MODEL: Source
 SOURCE_CACHE: Source
@@ -60,7 +62,7 @@ ACTION_KIND_CONTINUOUS: ActionKind
 ACTION_KIND_DISCRETE: ActionKind
 
 class PolicyGroup(_message.Message):
-    __slots__ = ("name", "model", "agent_ids", "observations", "episode_starts", "action_mask", "sampling")
+    __slots__ = ("name", "model", "agent_ids", "observations", "episode_starts", "action_mask", "sampling", "states", "frame_budget_ms")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     AGENT_IDS_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +70,8 @@ class PolicyGroup(_message.Message):
     EPISODE_STARTS_FIELD_NUMBER: _ClassVar[int]
     ACTION_MASK_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    FRAME_BUDGET_MS_FIELD_NUMBER: _ClassVar[int]
     name: str
     model: _model_service_pb2.ModelSelector
     agent_ids: _containers.RepeatedScalarFieldContainer[int]
@@ -75,19 +79,25 @@ class PolicyGroup(_message.Message):
     episode_starts: _containers.RepeatedScalarFieldContainer[bool]
     action_mask: _tensor_pb2.Tensor
     sampling: Sampling
-    def __init__(self, name: _Optional[str] = ..., model: _Optional[_Union[_model_service_pb2.ModelSelector, _Mapping]] = ..., agent_ids: _Optional[_Iterable[int]] = ..., observations: _Optional[_Iterable[_Union[_tensor_pb2.NamedTensor, _Mapping]]] = ..., episode_starts: _Optional[_Iterable[bool]] = ..., action_mask: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, str]] = ...) -> None: ...
+    states: _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedTensor]
+    frame_budget_ms: float
+    def __init__(self, name: _Optional[str] = ..., model: _Optional[_Union[_model_service_pb2.ModelSelector, _Mapping]] = ..., agent_ids: _Optional[_Iterable[int]] = ..., observations: _Optional[_Iterable[_Union[_tensor_pb2.NamedTensor, _Mapping]]] = ..., episode_starts: _Optional[_Iterable[bool]] = ..., action_mask: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, str]] = ..., states: _Optional[_Iterable[_Union[_tensor_pb2.NamedTensor, _Mapping]]] = ..., frame_budget_ms: _Optional[float] = ...) -> None: ...
 
 class ChooseActionsRequest(_message.Message):
-    __slots__ = ("session_id", "groups", "tick", "seed")
+    __slots__ = ("session_id", "groups", "tick", "seed", "frame_budget_ms", "keeper")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     GROUPS_FIELD_NUMBER: _ClassVar[int]
     TICK_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    FRAME_BUDGET_MS_FIELD_NUMBER: _ClassVar[int]
+    KEEPER_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     groups: _containers.RepeatedCompositeFieldContainer[PolicyGroup]
     tick: int
     seed: int
-    def __init__(self, session_id: _Optional[str] = ..., groups: _Optional[_Iterable[_Union[PolicyGroup, _Mapping]]] = ..., tick: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+    frame_budget_ms: float
+    keeper: int
+    def __init__(self, session_id: _Optional[str] = ..., groups: _Optional[_Iterable[_Union[PolicyGroup, _Mapping]]] = ..., tick: _Optional[int] = ..., seed: _Optional[int] = ..., frame_budget_ms: _Optional[float] = ..., keeper: _Optional[int] = ...) -> None: ...
 
 class AgentFailure(_message.Message):
     __slots__ = ("agent_id", "message", "field")
@@ -100,7 +110,7 @@ class AgentFailure(_message.Message):
     def __init__(self, agent_id: _Optional[int] = ..., message: _Optional[str] = ..., field: _Optional[str] = ...) -> None: ...
 
 class GroupActions(_message.Message):
-    __slots__ = ("name", "model", "actions", "statuses", "sources", "failures", "log_probabilities")
+    __slots__ = ("name", "model", "actions", "statuses", "sources", "failures", "log_probabilities", "states")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ACTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +118,7 @@ class GroupActions(_message.Message):
     SOURCES_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
     LOG_PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
     name: str
     model: _model_service_pb2.ServedBy
     actions: _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedTensor]
@@ -115,13 +126,18 @@ class GroupActions(_message.Message):
     sources: _containers.RepeatedScalarFieldContainer[Source]
     failures: _containers.RepeatedCompositeFieldContainer[AgentFailure]
     log_probabilities: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, name: _Optional[str] = ..., model: _Optional[_Union[_model_service_pb2.ServedBy, _Mapping]] = ..., actions: _Optional[_Iterable[_Union[_tensor_pb2.NamedTensor, _Mapping]]] = ..., statuses: _Optional[_Iterable[_Union[AgentStatus, str]]] = ..., sources: _Optional[_Iterable[_Union[Source, str]]] = ..., failures: _Optional[_Iterable[_Union[AgentFailure, _Mapping]]] = ..., log_probabilities: _Optional[_Iterable[float]] = ...) -> None: ...
+    states: _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedTensor]
+    def __init__(self, name: _Optional[str] = ..., model: _Optional[_Union[_model_service_pb2.ServedBy, _Mapping]] = ..., actions: _Optional[_Iterable[_Union[_tensor_pb2.NamedTensor, _Mapping]]] = ..., statuses: _Optional[_Iterable[_Union[AgentStatus, str]]] = ..., sources: _Optional[_Iterable[_Union[Source, str]]] = ..., failures: _Optional[_Iterable[_Union[AgentFailure, _Mapping]]] = ..., log_probabilities: _Optional[_Iterable[float]] = ..., states: _Optional[_Iterable[_Union[_tensor_pb2.NamedTensor, _Mapping]]] = ...) -> None: ...
 
 class ChooseActionsResponse(_message.Message):
-    __slots__ = ("groups",)
+    __slots__ = ("groups", "keeper", "session_restarted")
     GROUPS_FIELD_NUMBER: _ClassVar[int]
+    KEEPER_FIELD_NUMBER: _ClassVar[int]
+    SESSION_RESTARTED_FIELD_NUMBER: _ClassVar[int]
     groups: _containers.RepeatedCompositeFieldContainer[GroupActions]
-    def __init__(self, groups: _Optional[_Iterable[_Union[GroupActions, _Mapping]]] = ...) -> None: ...
+    keeper: int
+    session_restarted: bool
+    def __init__(self, groups: _Optional[_Iterable[_Union[GroupActions, _Mapping]]] = ..., keeper: _Optional[int] = ..., session_restarted: bool = ...) -> None: ...
 
 class DescribePolicyRequest(_message.Message):
     __slots__ = ("model",)
@@ -150,7 +166,7 @@ class ObservationSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., dtype: _Optional[_Union[_tensor_pb2.DataType, str]] = ..., shape: _Optional[_Iterable[int]] = ..., low: _Optional[_Iterable[float]] = ..., high: _Optional[_Iterable[float]] = ..., elements: _Optional[_Iterable[str]] = ..., units: _Optional[str] = ..., layout: _Optional[_Union[ImageLayout, str]] = ...) -> None: ...
 
 class ActionSpec(_message.Message):
-    __slots__ = ("name", "kind", "shape", "low", "high", "branches", "elements", "units")
+    __slots__ = ("name", "kind", "shape", "low", "high", "branches", "elements", "units", "neutral")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
@@ -159,6 +175,7 @@ class ActionSpec(_message.Message):
     BRANCHES_FIELD_NUMBER: _ClassVar[int]
     ELEMENTS_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
+    NEUTRAL_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: ActionKind
     shape: _containers.RepeatedScalarFieldContainer[int]
@@ -167,7 +184,8 @@ class ActionSpec(_message.Message):
     branches: _containers.RepeatedScalarFieldContainer[int]
     elements: _containers.RepeatedScalarFieldContainer[str]
     units: str
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ActionKind, str]] = ..., shape: _Optional[_Iterable[int]] = ..., low: _Optional[_Iterable[float]] = ..., high: _Optional[_Iterable[float]] = ..., branches: _Optional[_Iterable[int]] = ..., elements: _Optional[_Iterable[str]] = ..., units: _Optional[str] = ...) -> None: ...
+    neutral: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ActionKind, str]] = ..., shape: _Optional[_Iterable[int]] = ..., low: _Optional[_Iterable[float]] = ..., high: _Optional[_Iterable[float]] = ..., branches: _Optional[_Iterable[int]] = ..., elements: _Optional[_Iterable[str]] = ..., units: _Optional[str] = ..., neutral: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class StateSpec(_message.Message):
     __slots__ = ("name", "shape")
@@ -208,3 +226,15 @@ class EndSessionResponse(_message.Message):
     EXISTED_FIELD_NUMBER: _ClassVar[int]
     existed: bool
     def __init__(self, existed: bool = ...) -> None: ...
+
+class HoldSessionRequest(_message.Message):
+    __slots__ = ("session_id",)
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    def __init__(self, session_id: _Optional[str] = ...) -> None: ...
+
+class HoldSessionResponse(_message.Message):
+    __slots__ = ("keeper",)
+    KEEPER_FIELD_NUMBER: _ClassVar[int]
+    keeper: int
+    def __init__(self, keeper: _Optional[int] = ...) -> None: ...

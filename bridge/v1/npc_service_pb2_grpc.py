@@ -50,6 +50,11 @@ class NpcServiceStub(object):
                 request_serializer=bridge_dot_v1_dot_npc__service__pb2.EndSessionRequest.SerializeToString,
                 response_deserializer=bridge_dot_v1_dot_npc__service__pb2.EndSessionResponse.FromString,
                 _registered_method=True)
+        self.HoldSession = channel.unary_stream(
+                '/bridge.v1.NpcService/HoldSession',
+                request_serializer=bridge_dot_v1_dot_npc__service__pb2.HoldSessionRequest.SerializeToString,
+                response_deserializer=bridge_dot_v1_dot_npc__service__pb2.HoldSessionResponse.FromString,
+                _registered_method=True)
 
 
 class NpcServiceServicer(object):
@@ -78,6 +83,15 @@ class NpcServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def HoldSession(self, request, context):
+        """Holds a session for as long as the call lasts: answers once, when the session is held, and ends the session when the last of its
+        holders has cancelled, has lost its connection or is gone. So a game that crashes leaves nothing behind. It does not lengthen the
+        time to live. RESOURCE_EXHAUSTED when half of the calls that may run at the same time hold sessions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NpcServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +109,11 @@ def add_NpcServiceServicer_to_server(servicer, server):
                     servicer.EndSession,
                     request_deserializer=bridge_dot_v1_dot_npc__service__pb2.EndSessionRequest.FromString,
                     response_serializer=bridge_dot_v1_dot_npc__service__pb2.EndSessionResponse.SerializeToString,
+            ),
+            'HoldSession': grpc.unary_stream_rpc_method_handler(
+                    servicer.HoldSession,
+                    request_deserializer=bridge_dot_v1_dot_npc__service__pb2.HoldSessionRequest.FromString,
+                    response_serializer=bridge_dot_v1_dot_npc__service__pb2.HoldSessionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +198,33 @@ class NpcService(object):
             '/bridge.v1.NpcService/EndSession',
             bridge_dot_v1_dot_npc__service__pb2.EndSessionRequest.SerializeToString,
             bridge_dot_v1_dot_npc__service__pb2.EndSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HoldSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/bridge.v1.NpcService/HoldSession',
+            bridge_dot_v1_dot_npc__service__pb2.HoldSessionRequest.SerializeToString,
+            bridge_dot_v1_dot_npc__service__pb2.HoldSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

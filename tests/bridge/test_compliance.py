@@ -97,7 +97,7 @@ def test_every_family_has_an_entry() -> None:
 
 def test_every_call_of_a_family_has_an_entry() -> None:
     methods = {f"{m.DESCRIPTOR.full_name}/{name}" for m in family_modules().values() for name in m.DESCRIPTOR.methods_by_name}
-    apart = {"bridge.v1.NpcService/EndSession", "bridge.v1.NpcService/DescribePolicy"}  # they run nothing: test_npc_*.py
+    apart = {f"bridge.v1.NpcService/{name}" for name in ("EndSession", "HoldSession", "DescribePolicy")}  # they run nothing
     assert {case.method for case in CASES.values()} == methods - apart
 
 

@@ -21,6 +21,7 @@ def live(tmp_path_factory):
     models = tmp_path_factory.mktemp("npcs")
     tiny_models.write_npc(models, "guard")
     tiny_models.write_npc(models, "merchant", 2)
+    tiny_models.write_npc(models, "sentry", neutral={"move": [0.25, 1.5], "act": [2, 1]})
     with sidecar_in_thread(models) as sidecar:
         yield sidecar
 
@@ -195,6 +196,18 @@ def test_an_agent_whose_every_action_is_forbidden_does_not_repeat_its_last_one(c
     assert answer.actions["act"].tolist() == [[0, 0]]
     assert answer.actions["move"].tolist() == [[0.0, 0.5]]
     client.end_session("forbidden")
+
+
+def test_a_card_says_what_is_neutral_and_a_mask_goes_before_it(client):
+    move, act = client.describe_policy("sentry").actions
+    assert (list(move.neutral), list(act.neutral)) == ([0.25, 1.5], [2, 1])
+    move, act = client.describe_policy("guard").actions
+    assert (list(move.neutral), list(act.neutral)) == ([0.0, 0.5], [0, 0])
+    masks = mask("11111", "11011", "11110", "01001", "11111")
+    answer = one(client, group(range(5), np.full((5, 3), NAN), model="sentry", action_mask=masks))
+    assert answer.sources == [FALLBACK] * 5
+    assert answer.actions["move"].tolist() == [[0.25, 1.5]] * 5
+    assert answer.actions["act"].tolist() == [[2, 1], [0, 1], [2, 0], [1, 1], [2, 1]]
 
 
 def test_deterministic_actions_know_neither_seed_nor_tick(client):

@@ -16,7 +16,7 @@ import tiny_models
 from bridge.bundle_loader import LoadOptions, load_bundle
 from bridge.config import Limits
 from bridge.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
-from bridge.game_sessions import GameSessions
+from bridge.game_sessions import GameSessions, KeptLimits
 from bridge.registry import Registry
 from bridge.reloader import Reloader
 from bridge.services import family_modules
@@ -44,7 +44,7 @@ def select(registry, name, version=0, family="npc"):
 
 
 def listed(registry):
-    service = model_service.Service(registry, Limits(), GameSessions(1, 1.0))
+    service = model_service.Service(registry, Limits(), GameSessions(KeptLimits()))
     return {(m.name, m.version): m for m in asyncio.run(service.ListModels(pb.ListModelsRequest())).models}
 
 
@@ -135,6 +135,10 @@ def spec(**values):
     return lambda data: data["spec"].update(values)
 
 
+def neutral(action, values):
+    return lambda data: data["spec"]["actions"][action].update(neutral=values)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -155,6 +159,11 @@ def spec(**values):
             lambda d: d["spec"]["actions"][1].update(kind="continuous", low=[0, 0], high=[1, 1]),
             r"has branches \[3, 2\], expected sizes of at least 1 if discrete",
         ),
+        (neutral(0, [1.0]), 'action "move" has 1 numbers in neutral, expected 0 or 2'),
+        (neutral(0, [0.0, 0.25]), r'action "move" is neutral at \[0.0, 0.25\], expected numbers within low and high'),
+        (neutral(1, [3, 0]), r'action "act" is neutral at \[3.0, 0.0\], expected a choice of each of \[3, 2\]'),
+        (neutral(1, [0.5, 0]), "expected a choice of each of"),
+        (neutral(1, [-1, 0]), "expected a choice of each of"),
         (lambda d: d["graphs"][0].update(sha256="0" * 64), "the card says 0000"),
         (lambda d: d["graphs"][0]["inputs"].reverse() or d["graphs"][0]["inputs"].pop(), "graph inputs are"),
     ],
@@ -254,7 +263,7 @@ def test_a_card_that_may_not_be_read_is_refused(tmp_path):
 def test_a_card_is_given_as_it_stands_in_the_bundle_with_its_graphs(tmp_path):
     folder = tiny_models.write_npc(tmp_path)
     registry = load(tmp_path)
-    service = model_service.Service(registry, Limits(), GameSessions(1, 1.0))
+    service = model_service.Service(registry, Limits(), GameSessions(KeptLimits()))
     answer = asyncio.run(service.GetModel(pb.GetModelRequest(model=pb.ModelSelector(name="guard"))))
     assert answer.card_json == (folder / "card.json").read_text("utf-8")
     (graph,) = answer.graphs
@@ -273,6 +282,6 @@ def test_models_are_listed_by_name_version_and_family(tmp_path):
     tiny_models.write_avatar(tmp_path)
     registry = load(tmp_path)
     assert list(listed(registry)) == [("archer", 1), ("face", 1), ("guard", 2), ("guard", 10)]
-    service = model_service.Service(registry, Limits(), GameSessions(1, 1.0))
+    service = model_service.Service(registry, Limits(), GameSessions(KeptLimits()))
     answer = asyncio.run(service.ListModels(pb.ListModelsRequest(family="avatar")))
     assert [model.name for model in answer.models] == ["face"]

@@ -10,6 +10,7 @@ namespace Metabridge
     {
         readonly Dictionary<string, float[]> continuous = new Dictionary<string, float[]>();
         readonly Dictionary<string, long[]> discrete = new Dictionary<string, long[]>();
+        readonly Dictionary<string, float[]> states = new Dictionary<string, float[]>();
         readonly Dictionary<ulong, string> failures = new Dictionary<ulong, string>();
 
         /// <summary>The model, its version and the execution provider that chose them.</summary>
@@ -25,8 +26,15 @@ namespace Metabridge
         /// <summary>Log-probabilities, one an agent; empty for a policy that has none.</summary>
         public IReadOnlyList<float> LogProbabilities { get; }
 
-        internal NpcActions(GroupActions group)
+        /// <summary>
+        /// Whether the session went on and nothing was kept of it: the sidecar was restarted, another of its processes answers, or
+        /// the session was forgotten. Agents of recurrent policies that go on have the status StateLost.
+        /// </summary>
+        public bool SessionRestarted { get; }
+
+        internal NpcActions(GroupActions group, bool sessionRestarted)
         {
+            SessionRestarted = sessionRestarted;
             Model = group.Model;
             Statuses = group.Statuses;
             Sources = group.Sources;
@@ -37,6 +45,7 @@ namespace Metabridge
                 if (named.Tensor.Dtype == DataType.Int64) discrete[named.Name] = Tensors.ToLongs(named.Tensor, named.Name);
                 else continuous[named.Name] = Tensors.ToFloats(named.Tensor, named.Name);
             }
+            foreach (var named in group.States) states[named.Name] = Tensors.ToFloats(named.Tensor, named.Name);
         }
 
         /// <summary>Returns the actions of the agent in one row.</summary>
@@ -50,6 +59,18 @@ namespace Metabridge
         internal long Discrete(string name, int row, int element)
         {
             return Element(discrete, "discrete", name, row, element);
+        }
+
+        internal float[] State(string name, int row)
+        {
+            if (!states.TryGetValue(name, out float[] values))
+            {
+                string known = string.Join(", ", states.Keys);
+                throw new ArgumentException("no state \"" + name + "\" came back, only [" + known + "]; a session keeps its states");
+            }
+            var state = new float[values.Length / Statuses.Count];
+            Array.Copy(values, row * state.Length, state, 0, state.Length);
+            return state;
         }
 
         T Element<T>(Dictionary<string, T[]> actions, string kind, string name, int row, int element)
@@ -99,6 +120,15 @@ namespace Metabridge
         public long Discrete(string name, int element)
         {
             return actions.Discrete(name, row, element);
+        }
+
+        /// <summary>
+        /// Returns a recurrent state of the agent, row-major, for <see cref="NpcGroup.Bring"/> in its next call; ArgumentException
+        /// where a session keeps it.
+        /// </summary>
+        public float[] State(string name)
+        {
+            return actions.State(name, row);
         }
     }
 }

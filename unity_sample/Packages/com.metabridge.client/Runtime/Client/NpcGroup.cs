@@ -12,6 +12,7 @@ namespace Metabridge
     public sealed class NpcGroup
     {
         readonly Dictionary<string, NpcRows> observations = new Dictionary<string, NpcRows>();
+        readonly Dictionary<string, NpcRows> states = new Dictionary<string, NpcRows>();
         readonly NpcRows mask = new NpcRows<bool>(Tensors.FromBools);
         readonly List<ulong> agents = new List<ulong>();
         readonly List<bool> episodeStarts = new List<bool>();
@@ -23,6 +24,9 @@ namespace Metabridge
 
         /// <summary>Whether actions are drawn, keyed by seed, tick and agent, in place of the most likely ones.</summary>
         public bool IsSeeded { get; }
+
+        /// <summary>Milliseconds in which the group is to be answered, in place of the call's; 0 takes the call's.</summary>
+        public float FrameBudgetMs { get; set; }
 
         public IReadOnlyList<ulong> Agents => agents;
 
@@ -72,6 +76,16 @@ namespace Metabridge
         }
 
         /// <summary>
+        /// Brings a recurrent state of the next agent, where no session keeps it: what <see cref="AgentActions.State"/> gave, in the
+        /// shape that the model's description gives. Either all agents of a group bring theirs, or none, when every episode starts.
+        /// </summary>
+        public void Bring(string name, int[] shape, float[] values)
+        {
+            if (!states.TryGetValue(name, out var rows)) states.Add(name, rows = new NpcRows<float>(Tensors.FromFloats));
+            ((NpcRows<float>)rows).Write(values, shape);
+        }
+
+        /// <summary>
         /// Says which actions the next agent may take now, the branches of the card's discrete actions one after another. Either all
         /// agents of a group say it, or none, which allows everything.
         /// </summary>
@@ -90,6 +104,7 @@ namespace Metabridge
             try
             {
                 foreach (var pair in observations) pair.Value.Check(id, pair.Key, agents.Count);
+                foreach (var pair in states) pair.Value.Check(id, pair.Key, agents.Count);
                 if (isMasked) mask.Check(id, "the action mask", agents.Count);
             }
             catch
@@ -98,6 +113,7 @@ namespace Metabridge
                 throw;
             }
             foreach (var rows in observations.Values) rows.Take();
+            foreach (var rows in states.Values) rows.Take();
             if (isMasked) mask.Take();
             agents.Add(id);
             episodeStarts.Add(isEpisodeStart);
@@ -107,8 +123,11 @@ namespace Metabridge
         public void ForgetNext()
         {
             foreach (var rows in observations.Values) rows.ForgetNext();
+            foreach (var rows in states.Values) rows.ForgetNext();
             mask.ForgetNext();
-            if (agents.Count == 0) isMasked = false;
+            if (agents.Count > 0) return;
+            isMasked = false;
+            states.Clear();
         }
 
         /// <summary>Forgets all agents, for the next tick; the observations' shapes stay.</summary>
@@ -117,6 +136,7 @@ namespace Metabridge
             agents.Clear();
             episodeStarts.Clear();
             foreach (var rows in observations.Values) rows.Clear();
+            states.Clear();
             mask.Clear();
             isMasked = false;
         }
@@ -126,6 +146,10 @@ namespace Metabridge
             foreach (var pair in observations)
             {
                 message.Observations.Add(new NamedTensor { Name = pair.Key, Tensor = pair.Value.ToTensor(agents.Count) });
+            }
+            foreach (var pair in states)
+            {
+                message.States.Add(new NamedTensor { Name = pair.Key, Tensor = pair.Value.ToTensor(agents.Count) });
             }
             if (isMasked) message.ActionMask = mask.ToTensor(agents.Count);
         }

@@ -16,6 +16,7 @@ namespace Metabridge
         [SerializeField] string address = "http://127.0.0.1:50052";
         [SerializeField] string model = "assistant";
         [SerializeField] float tickSeconds = 0.1f;
+        [SerializeField] float frameBudgetMs = 0f;
         [SerializeField] float timeoutSeconds = 2f;
         [SerializeField] bool isSeeded = false;
         [SerializeField] long seed = 0;
@@ -25,6 +26,7 @@ namespace Metabridge
         readonly List<TickGroup> groups = new List<TickGroup>();
         readonly string session = Guid.NewGuid().ToString("N");
         Task<NpcActions[]> call;
+        NpcClient client;
         ulong lastId;
         float nextTick;
 
@@ -37,6 +39,11 @@ namespace Metabridge
         /// <summary>The first call after failed ones succeeded.</summary>
         public event Action Recovered { add => link.Recovered += value; remove => link.Recovered -= value; }
 
+        /// <summary>
+        /// The sidecar was restarted, or has forgotten the session, and keeps nothing of it: agents with memories begin anew.
+        /// </summary>
+        public event Action SessionRestarted;
+
         /// <summary>Address of the sidecar's web port.</summary>
         public string Address { get => address; set { address = value; Abandon(); link.Release(); } }
 
@@ -45,6 +52,12 @@ namespace Metabridge
 
         /// <summary>Game time from tick to tick; 0 begins the next tick as soon as the last one is done.</summary>
         public float TickSeconds { get => tickSeconds; set => tickSeconds = value; }
+
+        /// <summary>
+        /// Milliseconds after which the sidecar answers with what is ready: agents of a late policy get their last action or a neutral
+        /// one, and say so in their <see cref="AgentActions.Source"/>. 0 waits for every policy.
+        /// </summary>
+        public float FrameBudgetMs { get => frameBudgetMs; set => frameBudgetMs = value; }
 
         /// <summary>The session's id, for logs: what the sidecar keeps for these agents goes by it.</summary>
         public string Session => session;
@@ -98,9 +111,10 @@ namespace Metabridge
             Collect();
             if (groups.Count == 0) return;
             var options = new CallOptions(TimeSpan.FromSeconds(timeoutSeconds));
-            var client = new NpcClient(link.Transport(address));
+            var transport = link.Transport(address);
+            client = client == null ? new NpcClient(transport) : new NpcClient(transport, client);
             var messages = groups.ConvertAll(group => group.Observations);
-            call = client.ChooseAsync(messages, session, Tick, unchecked((ulong)seed), options);
+            call = client.ChooseAsync(messages, session, Tick, unchecked((ulong)seed), frameBudgetMs, options);
         }
 
         // An agent whose code throws stays out of the tick; the others go on.
@@ -141,6 +155,7 @@ namespace Metabridge
                 return;
             }
             nextTick = Mathf.Max(nextTick + tickSeconds, Time.time - tickSeconds);
+            if (ended.Result[0].SessionRestarted) SessionRestarted?.Invoke();
             Apply(ended.Result);
             link.Succeed();
             uint done = Tick;
@@ -183,7 +198,7 @@ namespace Metabridge
             try
             {
                 var options = new CallOptions(TimeSpan.FromSeconds(timeoutSeconds));
-                await new NpcClient(transport).EndSessionAsync(session, options);
+                await new NpcClient(transport, client).EndSessionAsync(session, options);
             }
             catch (Exception error) when (error is RpcException || error is OperationCanceledException)
             {

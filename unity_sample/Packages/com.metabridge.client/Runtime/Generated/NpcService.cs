@@ -26,74 +26,85 @@ namespace Metabridge.V1 {
           string.Concat(
             "ChticmlkZ2UvdjEvbnBjX3NlcnZpY2UucHJvdG8SCWJyaWRnZS52MRodYnJp",
             "ZGdlL3YxL21vZGVsX3NlcnZpY2UucHJvdG8aFmJyaWRnZS92MS90ZW5zb3Iu",
-            "cHJvdG8i7AEKC1BvbGljeUdyb3VwEgwKBG5hbWUYASABKAkSJwoFbW9kZWwY",
+            "cHJvdG8irQIKC1BvbGljeUdyb3VwEgwKBG5hbWUYASABKAkSJwoFbW9kZWwY",
             "AiABKAsyGC5icmlkZ2UudjEuTW9kZWxTZWxlY3RvchIRCglhZ2VudF9pZHMY",
             "AyADKAQSLAoMb2JzZXJ2YXRpb25zGAQgAygLMhYuYnJpZGdlLnYxLk5hbWVk",
             "VGVuc29yEhYKDmVwaXNvZGVfc3RhcnRzGAUgAygIEiYKC2FjdGlvbl9tYXNr",
             "GAYgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIlCghzYW1wbGluZxgHIAEoDjIT",
-            "LmJyaWRnZS52MS5TYW1wbGluZyJuChRDaG9vc2VBY3Rpb25zUmVxdWVzdBIS",
-            "CgpzZXNzaW9uX2lkGAEgASgJEiYKBmdyb3VwcxgCIAMoCzIWLmJyaWRnZS52",
-            "MS5Qb2xpY3lHcm91cBIMCgR0aWNrGAMgASgNEgwKBHNlZWQYBCABKAQiQAoM",
-            "QWdlbnRGYWlsdXJlEhAKCGFnZW50X2lkGAEgASgEEg8KB21lc3NhZ2UYAiAB",
-            "KAkSDQoFZmllbGQYAyABKAki/QEKDEdyb3VwQWN0aW9ucxIMCgRuYW1lGAEg",
-            "ASgJEiIKBW1vZGVsGAIgASgLMhMuYnJpZGdlLnYxLlNlcnZlZEJ5EicKB2Fj",
-            "dGlvbnMYAyADKAsyFi5icmlkZ2UudjEuTmFtZWRUZW5zb3ISKAoIc3RhdHVz",
-            "ZXMYBCADKA4yFi5icmlkZ2UudjEuQWdlbnRTdGF0dXMSIgoHc291cmNlcxgF",
-            "IAMoDjIRLmJyaWRnZS52MS5Tb3VyY2USKQoIZmFpbHVyZXMYBiADKAsyFy5i",
-            "cmlkZ2UudjEuQWdlbnRGYWlsdXJlEhkKEWxvZ19wcm9iYWJpbGl0aWVzGAcg",
-            "AygCIkAKFUNob29zZUFjdGlvbnNSZXNwb25zZRInCgZncm91cHMYASADKAsy",
-            "Fy5icmlkZ2UudjEuR3JvdXBBY3Rpb25zIkAKFURlc2NyaWJlUG9saWN5UmVx",
-            "dWVzdBInCgVtb2RlbBgBIAEoCzIYLmJyaWRnZS52MS5Nb2RlbFNlbGVjdG9y",
-            "IrYBCg9PYnNlcnZhdGlvblNwZWMSDAoEbmFtZRgBIAEoCRIiCgVkdHlwZRgC",
-            "IAEoDjITLmJyaWRnZS52MS5EYXRhVHlwZRINCgVzaGFwZRgDIAMoAxILCgNs",
-            "b3cYBCADKAISDAoEaGlnaBgFIAMoAhIQCghlbGVtZW50cxgGIAMoCRINCgV1",
-            "bml0cxgHIAEoCRImCgZsYXlvdXQYCCABKA4yFi5icmlkZ2UudjEuSW1hZ2VM",
-            "YXlvdXQinAEKCkFjdGlvblNwZWMSDAoEbmFtZRgBIAEoCRIjCgRraW5kGAIg",
-            "ASgOMhUuYnJpZGdlLnYxLkFjdGlvbktpbmQSDQoFc2hhcGUYAyADKAMSCwoD",
-            "bG93GAQgAygCEgwKBGhpZ2gYBSADKAISEAoIYnJhbmNoZXMYBiADKAUSEAoI",
-            "ZWxlbWVudHMYByADKAkSDQoFdW5pdHMYCCABKAkiKAoJU3RhdGVTcGVjEgwK",
-            "BG5hbWUYASABKAkSDQoFc2hhcGUYAiADKAMinAIKFkRlc2NyaWJlUG9saWN5",
-            "UmVzcG9uc2USIgoFbW9kZWwYASABKAsyEy5icmlkZ2UudjEuU2VydmVkQnkS",
-            "MAoMb2JzZXJ2YXRpb25zGAIgAygLMhouYnJpZGdlLnYxLk9ic2VydmF0aW9u",
-            "U3BlYxImCgdhY3Rpb25zGAMgAygLMhUuYnJpZGdlLnYxLkFjdGlvblNwZWMS",
-            "EgoKbWFza193aWR0aBgEIAEoBRIkCgZzdGF0ZXMYBSADKAsyFC5icmlkZ2Uu",
-            "djEuU3RhdGVTcGVjEhUKDWlzX3N0b2NoYXN0aWMYBiABKAgSHQoVaGFzX2xv",
-            "Z19wcm9iYWJpbGl0aWVzGAcgASgIEhQKDHRpY2tfc2Vjb25kcxgIIAEoASIn",
-            "ChFFbmRTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIiUKEkVu",
-            "ZFNlc3Npb25SZXNwb25zZRIPCgdleGlzdGVkGAEgASgIKlUKCFNhbXBsaW5n",
-            "EhgKFFNBTVBMSU5HX1VOU1BFQ0lGSUVEEAASGgoWU0FNUExJTkdfREVURVJN",
-            "SU5JU1RJQxABEhMKD1NBTVBMSU5HX1NFRURFRBACKqgBCgtBZ2VudFN0YXR1",
-            "cxIcChhBR0VOVF9TVEFUVVNfVU5TUEVDSUZJRUQQABITCg9BR0VOVF9TVEFU",
-            "VVNfT0sQARIkCiBBR0VOVF9TVEFUVVNfSU5WQUxJRF9PQlNFUlZBVElPThAC",
-            "EiMKH0FHRU5UX1NUQVRVU19BTExfQUNUSU9OU19NQVNLRUQQAxIbChdBR0VO",
-            "VF9TVEFUVVNfU1RBVEVfTE9TVBAEKlkKBlNvdXJjZRIWChJTT1VSQ0VfVU5T",
-            "UEVDSUZJRUQQABIQCgxTT1VSQ0VfTU9ERUwQARIQCgxTT1VSQ0VfQ0FDSEUQ",
-            "AhITCg9TT1VSQ0VfRkFMTEJBQ0sQAypXCgtJbWFnZUxheW91dBIcChhJTUFH",
-            "RV9MQVlPVVRfVU5TUEVDSUZJRUQQABIUChBJTUFHRV9MQVlPVVRfSFdDEAES",
-            "FAoQSU1BR0VfTEFZT1VUX0NIVxACKl8KCkFjdGlvbktpbmQSGwoXQUNUSU9O",
-            "X0tJTkRfVU5TUEVDSUZJRUQQABIaChZBQ1RJT05fS0lORF9DT05USU5VT1VT",
-            "EAESGAoUQUNUSU9OX0tJTkRfRElTQ1JFVEUQAjKCAgoKTnBjU2VydmljZRJS",
-            "Cg1DaG9vc2VBY3Rpb25zEh8uYnJpZGdlLnYxLkNob29zZUFjdGlvbnNSZXF1",
-            "ZXN0GiAuYnJpZGdlLnYxLkNob29zZUFjdGlvbnNSZXNwb25zZRJVCg5EZXNj",
-            "cmliZVBvbGljeRIgLmJyaWRnZS52MS5EZXNjcmliZVBvbGljeVJlcXVlc3Qa",
-            "IS5icmlkZ2UudjEuRGVzY3JpYmVQb2xpY3lSZXNwb25zZRJJCgpFbmRTZXNz",
-            "aW9uEhwuYnJpZGdlLnYxLkVuZFNlc3Npb25SZXF1ZXN0Gh0uYnJpZGdlLnYx",
-            "LkVuZFNlc3Npb25SZXNwb25zZUIQqgINTWV0YWJyaWRnZS5WMWIGcHJvdG8z"));
+            "LmJyaWRnZS52MS5TYW1wbGluZxImCgZzdGF0ZXMYCCADKAsyFi5icmlkZ2Uu",
+            "djEuTmFtZWRUZW5zb3ISFwoPZnJhbWVfYnVkZ2V0X21zGAkgASgCIpcBChRD",
+            "aG9vc2VBY3Rpb25zUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJEiYKBmdy",
+            "b3VwcxgCIAMoCzIWLmJyaWRnZS52MS5Qb2xpY3lHcm91cBIMCgR0aWNrGAMg",
+            "ASgNEgwKBHNlZWQYBCABKAQSFwoPZnJhbWVfYnVkZ2V0X21zGAUgASgCEg4K",
+            "BmtlZXBlchgGIAEoBCJACgxBZ2VudEZhaWx1cmUSEAoIYWdlbnRfaWQYASAB",
+            "KAQSDwoHbWVzc2FnZRgCIAEoCRINCgVmaWVsZBgDIAEoCSKlAgoMR3JvdXBB",
+            "Y3Rpb25zEgwKBG5hbWUYASABKAkSIgoFbW9kZWwYAiABKAsyEy5icmlkZ2Uu",
+            "djEuU2VydmVkQnkSJwoHYWN0aW9ucxgDIAMoCzIWLmJyaWRnZS52MS5OYW1l",
+            "ZFRlbnNvchIoCghzdGF0dXNlcxgEIAMoDjIWLmJyaWRnZS52MS5BZ2VudFN0",
+            "YXR1cxIiCgdzb3VyY2VzGAUgAygOMhEuYnJpZGdlLnYxLlNvdXJjZRIpCghm",
+            "YWlsdXJlcxgGIAMoCzIXLmJyaWRnZS52MS5BZ2VudEZhaWx1cmUSGQoRbG9n",
+            "X3Byb2JhYmlsaXRpZXMYByADKAISJgoGc3RhdGVzGAggAygLMhYuYnJpZGdl",
+            "LnYxLk5hbWVkVGVuc29yImsKFUNob29zZUFjdGlvbnNSZXNwb25zZRInCgZn",
+            "cm91cHMYASADKAsyFy5icmlkZ2UudjEuR3JvdXBBY3Rpb25zEg4KBmtlZXBl",
+            "chgCIAEoBBIZChFzZXNzaW9uX3Jlc3RhcnRlZBgDIAEoCCJAChVEZXNjcmli",
+            "ZVBvbGljeVJlcXVlc3QSJwoFbW9kZWwYASABKAsyGC5icmlkZ2UudjEuTW9k",
+            "ZWxTZWxlY3RvciK2AQoPT2JzZXJ2YXRpb25TcGVjEgwKBG5hbWUYASABKAkS",
+            "IgoFZHR5cGUYAiABKA4yEy5icmlkZ2UudjEuRGF0YVR5cGUSDQoFc2hhcGUY",
+            "AyADKAMSCwoDbG93GAQgAygCEgwKBGhpZ2gYBSADKAISEAoIZWxlbWVudHMY",
+            "BiADKAkSDQoFdW5pdHMYByABKAkSJgoGbGF5b3V0GAggASgOMhYuYnJpZGdl",
+            "LnYxLkltYWdlTGF5b3V0Iq0BCgpBY3Rpb25TcGVjEgwKBG5hbWUYASABKAkS",
+            "IwoEa2luZBgCIAEoDjIVLmJyaWRnZS52MS5BY3Rpb25LaW5kEg0KBXNoYXBl",
+            "GAMgAygDEgsKA2xvdxgEIAMoAhIMCgRoaWdoGAUgAygCEhAKCGJyYW5jaGVz",
+            "GAYgAygFEhAKCGVsZW1lbnRzGAcgAygJEg0KBXVuaXRzGAggASgJEg8KB25l",
+            "dXRyYWwYCSADKAIiKAoJU3RhdGVTcGVjEgwKBG5hbWUYASABKAkSDQoFc2hh",
+            "cGUYAiADKAMinAIKFkRlc2NyaWJlUG9saWN5UmVzcG9uc2USIgoFbW9kZWwY",
+            "ASABKAsyEy5icmlkZ2UudjEuU2VydmVkQnkSMAoMb2JzZXJ2YXRpb25zGAIg",
+            "AygLMhouYnJpZGdlLnYxLk9ic2VydmF0aW9uU3BlYxImCgdhY3Rpb25zGAMg",
+            "AygLMhUuYnJpZGdlLnYxLkFjdGlvblNwZWMSEgoKbWFza193aWR0aBgEIAEo",
+            "BRIkCgZzdGF0ZXMYBSADKAsyFC5icmlkZ2UudjEuU3RhdGVTcGVjEhUKDWlz",
+            "X3N0b2NoYXN0aWMYBiABKAgSHQoVaGFzX2xvZ19wcm9iYWJpbGl0aWVzGAcg",
+            "ASgIEhQKDHRpY2tfc2Vjb25kcxgIIAEoASInChFFbmRTZXNzaW9uUmVxdWVz",
+            "dBISCgpzZXNzaW9uX2lkGAEgASgJIiUKEkVuZFNlc3Npb25SZXNwb25zZRIP",
+            "CgdleGlzdGVkGAEgASgIIigKEkhvbGRTZXNzaW9uUmVxdWVzdBISCgpzZXNz",
+            "aW9uX2lkGAEgASgJIiUKE0hvbGRTZXNzaW9uUmVzcG9uc2USDgoGa2VlcGVy",
+            "GAEgASgEKlUKCFNhbXBsaW5nEhgKFFNBTVBMSU5HX1VOU1BFQ0lGSUVEEAAS",
+            "GgoWU0FNUExJTkdfREVURVJNSU5JU1RJQxABEhMKD1NBTVBMSU5HX1NFRURF",
+            "RBACKr8BCgtBZ2VudFN0YXR1cxIcChhBR0VOVF9TVEFUVVNfVU5TUEVDSUZJ",
+            "RUQQABITCg9BR0VOVF9TVEFUVVNfT0sQARIkCiBBR0VOVF9TVEFUVVNfSU5W",
+            "QUxJRF9PQlNFUlZBVElPThACEiMKH0FHRU5UX1NUQVRVU19BTExfQUNUSU9O",
+            "U19NQVNLRUQQAxIbChdBR0VOVF9TVEFUVVNfU1RBVEVfTE9TVBAEEhUKEUFH",
+            "RU5UX1NUQVRVU19MQVRFEAUqWQoGU291cmNlEhYKElNPVVJDRV9VTlNQRUNJ",
+            "RklFRBAAEhAKDFNPVVJDRV9NT0RFTBABEhAKDFNPVVJDRV9DQUNIRRACEhMK",
+            "D1NPVVJDRV9GQUxMQkFDSxADKlcKC0ltYWdlTGF5b3V0EhwKGElNQUdFX0xB",
+            "WU9VVF9VTlNQRUNJRklFRBAAEhQKEElNQUdFX0xBWU9VVF9IV0MQARIUChBJ",
+            "TUFHRV9MQVlPVVRfQ0hXEAIqXwoKQWN0aW9uS2luZBIbChdBQ1RJT05fS0lO",
+            "RF9VTlNQRUNJRklFRBAAEhoKFkFDVElPTl9LSU5EX0NPTlRJTlVPVVMQARIY",
+            "ChRBQ1RJT05fS0lORF9ESVNDUkVURRACMtICCgpOcGNTZXJ2aWNlElIKDUNo",
+            "b29zZUFjdGlvbnMSHy5icmlkZ2UudjEuQ2hvb3NlQWN0aW9uc1JlcXVlc3Qa",
+            "IC5icmlkZ2UudjEuQ2hvb3NlQWN0aW9uc1Jlc3BvbnNlElUKDkRlc2NyaWJl",
+            "UG9saWN5EiAuYnJpZGdlLnYxLkRlc2NyaWJlUG9saWN5UmVxdWVzdBohLmJy",
+            "aWRnZS52MS5EZXNjcmliZVBvbGljeVJlc3BvbnNlEkkKCkVuZFNlc3Npb24S",
+            "HC5icmlkZ2UudjEuRW5kU2Vzc2lvblJlcXVlc3QaHS5icmlkZ2UudjEuRW5k",
+            "U2Vzc2lvblJlc3BvbnNlEk4KC0hvbGRTZXNzaW9uEh0uYnJpZGdlLnYxLkhv",
+            "bGRTZXNzaW9uUmVxdWVzdBoeLmJyaWRnZS52MS5Ib2xkU2Vzc2lvblJlc3Bv",
+            "bnNlMAFCEKoCDU1ldGFicmlkZ2UuVjFiBnByb3RvMw=="));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Metabridge.V1.ModelServiceReflection.Descriptor, global::Metabridge.V1.TensorReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Metabridge.V1.Sampling), typeof(global::Metabridge.V1.AgentStatus), typeof(global::Metabridge.V1.Source), typeof(global::Metabridge.V1.ImageLayout), typeof(global::Metabridge.V1.ActionKind), }, null, new pbr::GeneratedClrTypeInfo[] {
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.PolicyGroup), global::Metabridge.V1.PolicyGroup.Parser, new[]{ "Name", "Model", "AgentIds", "Observations", "EpisodeStarts", "ActionMask", "Sampling" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ChooseActionsRequest), global::Metabridge.V1.ChooseActionsRequest.Parser, new[]{ "SessionId", "Groups", "Tick", "Seed" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.PolicyGroup), global::Metabridge.V1.PolicyGroup.Parser, new[]{ "Name", "Model", "AgentIds", "Observations", "EpisodeStarts", "ActionMask", "Sampling", "States", "FrameBudgetMs" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ChooseActionsRequest), global::Metabridge.V1.ChooseActionsRequest.Parser, new[]{ "SessionId", "Groups", "Tick", "Seed", "FrameBudgetMs", "Keeper" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.AgentFailure), global::Metabridge.V1.AgentFailure.Parser, new[]{ "AgentId", "Message", "Field" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GroupActions), global::Metabridge.V1.GroupActions.Parser, new[]{ "Name", "Model", "Actions", "Statuses", "Sources", "Failures", "LogProbabilities" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ChooseActionsResponse), global::Metabridge.V1.ChooseActionsResponse.Parser, new[]{ "Groups" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GroupActions), global::Metabridge.V1.GroupActions.Parser, new[]{ "Name", "Model", "Actions", "Statuses", "Sources", "Failures", "LogProbabilities", "States" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ChooseActionsResponse), global::Metabridge.V1.ChooseActionsResponse.Parser, new[]{ "Groups", "Keeper", "SessionRestarted" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.DescribePolicyRequest), global::Metabridge.V1.DescribePolicyRequest.Parser, new[]{ "Model" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ObservationSpec), global::Metabridge.V1.ObservationSpec.Parser, new[]{ "Name", "Dtype", "Shape", "Low", "High", "Elements", "Units", "Layout" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ActionSpec), global::Metabridge.V1.ActionSpec.Parser, new[]{ "Name", "Kind", "Shape", "Low", "High", "Branches", "Elements", "Units" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ActionSpec), global::Metabridge.V1.ActionSpec.Parser, new[]{ "Name", "Kind", "Shape", "Low", "High", "Branches", "Elements", "Units", "Neutral" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.StateSpec), global::Metabridge.V1.StateSpec.Parser, new[]{ "Name", "Shape" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.DescribePolicyResponse), global::Metabridge.V1.DescribePolicyResponse.Parser, new[]{ "Model", "Observations", "Actions", "MaskWidth", "States", "IsStochastic", "HasLogProbabilities", "TickSeconds" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.EndSessionRequest), global::Metabridge.V1.EndSessionRequest.Parser, new[]{ "SessionId" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.EndSessionResponse), global::Metabridge.V1.EndSessionResponse.Parser, new[]{ "Existed" }, null, null, null, null)
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.EndSessionResponse), global::Metabridge.V1.EndSessionResponse.Parser, new[]{ "Existed" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.HoldSessionRequest), global::Metabridge.V1.HoldSessionRequest.Parser, new[]{ "SessionId" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.HoldSessionResponse), global::Metabridge.V1.HoldSessionResponse.Parser, new[]{ "Keeper" }, null, null, null, null)
           }));
     }
     #endregion
@@ -139,10 +150,16 @@ namespace Metabridge.V1 {
     /// </summary>
     [pbr::OriginalName("AGENT_STATUS_ALL_ACTIONS_MASKED")] AllActionsMasked = 3,
     /// <summary>
-    /// The policy is recurrent and nothing is kept of this agent's episode, though it goes on: the session was forgotten, the agent is
-    /// new, or it was away for too long. The action is the policy's, from the state of an episode's start.
+    /// The policy is recurrent and nothing is kept of this agent's episode, though it goes on: the session was forgotten, another process
+    /// or version of the policy answers, the agent is new, or it was away for too long. The action is the policy's, from the state of an
+    /// episode's start, or a step after it if the tick in which the state was lost was late.
     /// </summary>
     [pbr::OriginalName("AGENT_STATUS_STATE_LOST")] StateLost = 4,
+    /// <summary>
+    /// The policy was not ready within the group's frame budget. The action is the agent's last one or a neutral one. All agents of the
+    /// group that did not fail have this status, and none of them is among the failures.
+    /// </summary>
+    [pbr::OriginalName("AGENT_STATUS_LATE")] Late = 5,
   }
 
   /// <summary>
@@ -158,12 +175,12 @@ namespace Metabridge.V1 {
     /// </summary>
     [pbr::OriginalName("SOURCE_MODEL")] Model = 1,
     /// <summary>
-    /// The agent's action of its group's last tick in this session, because it could not be chosen anew.
+    /// What the policy last chose for the agent in its episode in this session, because it could not be chosen anew.
     /// </summary>
     [pbr::OriginalName("SOURCE_CACHE")] Cache = 2,
     /// <summary>
-    /// A neutral action, because it could not be chosen anew and there is no last one: continuous 0 (clipped to the range), discrete the
-    /// first that the mask allows.
+    /// The policy's neutral action, because it could not be chosen anew and there is no last one, or the mask forbids it: see
+    /// ActionSpec.neutral; where the mask forbids that, the first choice that it allows.
     /// </summary>
     [pbr::OriginalName("SOURCE_FALLBACK")] Fallback = 3,
   }
@@ -251,6 +268,8 @@ namespace Metabridge.V1 {
       episodeStarts_ = other.episodeStarts_.Clone();
       actionMask_ = other.actionMask_ != null ? other.actionMask_.Clone() : null;
       sampling_ = other.sampling_;
+      states_ = other.states_.Clone();
+      frameBudgetMs_ = other.frameBudgetMs_;
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -264,8 +283,8 @@ namespace Metabridge.V1 {
     public const int NameFieldNumber = 1;
     private string name_ = "";
     /// <summary>
-    /// Name of the group, "guards"; unique within the call, and empty is a name too. What is kept for an agent is kept by session, group
-    /// and agent id.
+    /// Name of the group, "guards"; unique within the call, and empty is a name too. What is kept for an agent is kept by session, group,
+    /// name of the policy and agent id; another version of the policy begins with nothing.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -364,6 +383,37 @@ namespace Metabridge.V1 {
       }
     }
 
+    /// <summary>Field number for the "states" field.</summary>
+    public const int StatesFieldNumber = 8;
+    private static readonly pb::FieldCodec<global::Metabridge.V1.NamedTensor> _repeated_states_codec
+        = pb::FieldCodec.ForMessage(66, global::Metabridge.V1.NamedTensor.Parser);
+    private readonly pbc::RepeatedField<global::Metabridge.V1.NamedTensor> states_ = new pbc::RepeatedField<global::Metabridge.V1.NamedTensor>();
+    /// <summary>
+    /// Recurrent state of the agents, where the caller keeps it: one tensor float32 [N, ...] for each state in the card, by name, as the
+    /// last answer gave them; rows of agents whose episode starts are not looked at. Only without a session id; empty when every episode
+    /// starts.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<global::Metabridge.V1.NamedTensor> States {
+      get { return states_; }
+    }
+
+    /// <summary>Field number for the "frame_budget_ms" field.</summary>
+    public const int FrameBudgetMsFieldNumber = 9;
+    private float frameBudgetMs_;
+    /// <summary>
+    /// Milliseconds in which the group is to be answered, in place of the call's; 0 takes the call's.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public float FrameBudgetMs {
+      get { return frameBudgetMs_; }
+      set {
+        frameBudgetMs_ = value;
+      }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -386,6 +436,8 @@ namespace Metabridge.V1 {
       if(!episodeStarts_.Equals(other.episodeStarts_)) return false;
       if (!object.Equals(ActionMask, other.ActionMask)) return false;
       if (Sampling != other.Sampling) return false;
+      if(!states_.Equals(other.states_)) return false;
+      if (!pbc::ProtobufEqualityComparers.BitwiseSingleEqualityComparer.Equals(FrameBudgetMs, other.FrameBudgetMs)) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -400,6 +452,8 @@ namespace Metabridge.V1 {
       hash ^= episodeStarts_.GetHashCode();
       if (actionMask_ != null) hash ^= ActionMask.GetHashCode();
       if (Sampling != global::Metabridge.V1.Sampling.Unspecified) hash ^= Sampling.GetHashCode();
+      hash ^= states_.GetHashCode();
+      if (FrameBudgetMs != 0F) hash ^= pbc::ProtobufEqualityComparers.BitwiseSingleEqualityComparer.GetHashCode(FrameBudgetMs);
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -437,6 +491,11 @@ namespace Metabridge.V1 {
         output.WriteRawTag(56);
         output.WriteEnum((int) Sampling);
       }
+      states_.WriteTo(output, _repeated_states_codec);
+      if (FrameBudgetMs != 0F) {
+        output.WriteRawTag(77);
+        output.WriteFloat(FrameBudgetMs);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -466,6 +525,11 @@ namespace Metabridge.V1 {
         output.WriteRawTag(56);
         output.WriteEnum((int) Sampling);
       }
+      states_.WriteTo(ref output, _repeated_states_codec);
+      if (FrameBudgetMs != 0F) {
+        output.WriteRawTag(77);
+        output.WriteFloat(FrameBudgetMs);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -490,6 +554,10 @@ namespace Metabridge.V1 {
       }
       if (Sampling != global::Metabridge.V1.Sampling.Unspecified) {
         size += 1 + pb::CodedOutputStream.ComputeEnumSize((int) Sampling);
+      }
+      size += states_.CalculateSize(_repeated_states_codec);
+      if (FrameBudgetMs != 0F) {
+        size += 1 + 4;
       }
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
@@ -523,6 +591,10 @@ namespace Metabridge.V1 {
       }
       if (other.Sampling != global::Metabridge.V1.Sampling.Unspecified) {
         Sampling = other.Sampling;
+      }
+      states_.Add(other.states_);
+      if (other.FrameBudgetMs != 0F) {
+        FrameBudgetMs = other.FrameBudgetMs;
       }
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
@@ -573,6 +645,14 @@ namespace Metabridge.V1 {
           }
           case 56: {
             Sampling = (global::Metabridge.V1.Sampling) input.ReadEnum();
+            break;
+          }
+          case 66: {
+            states_.AddEntriesFrom(input, _repeated_states_codec);
+            break;
+          }
+          case 77: {
+            FrameBudgetMs = input.ReadFloat();
             break;
           }
         }
@@ -626,6 +706,14 @@ namespace Metabridge.V1 {
             Sampling = (global::Metabridge.V1.Sampling) input.ReadEnum();
             break;
           }
+          case 66: {
+            states_.AddEntriesFrom(ref input, _repeated_states_codec);
+            break;
+          }
+          case 77: {
+            FrameBudgetMs = input.ReadFloat();
+            break;
+          }
         }
       }
     }
@@ -674,6 +762,8 @@ namespace Metabridge.V1 {
       groups_ = other.groups_.Clone();
       tick_ = other.tick_;
       seed_ = other.seed_;
+      frameBudgetMs_ = other.frameBudgetMs_;
+      keeper_ = other.keeper_;
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -688,7 +778,7 @@ namespace Metabridge.V1 {
     private string sessionId_ = "";
     /// <summary>
     /// Names the game session whose agents these are, at most 128 characters; empty means that nothing is kept from call to call, and then
-    /// every episode of a recurrent policy has to start with its call.
+    /// a recurrent policy gives its state in the answer and takes it in the next call (PolicyGroup.states).
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -743,6 +833,40 @@ namespace Metabridge.V1 {
       }
     }
 
+    /// <summary>Field number for the "frame_budget_ms" field.</summary>
+    public const int FrameBudgetMsFieldNumber = 5;
+    private float frameBudgetMs_;
+    /// <summary>
+    /// Milliseconds, counted from the call's arrival, after which the answer leaves with what is ready: the agents of every other group get
+    /// their last action or a neutral one, tagged by source and status. 0 means no budget: the answer waits for every policy. In a session,
+    /// a policy that is late still finishes, and what it chose is the agents' last action at the next tick; the group's next tick begins
+    /// when it is done, and observations that cannot wait so long are dropped (an episode that starts with them still starts).
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public float FrameBudgetMs {
+      get { return frameBudgetMs_; }
+      set {
+        frameBudgetMs_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "keeper" field.</summary>
+    public const int KeeperFieldNumber = 6;
+    private ulong keeper_;
+    /// <summary>
+    /// What the session's last answer gave as `keeper`; 0 when there was none. If another process gave it, what this one keeps for the
+    /// session is out of date and is forgotten.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ulong Keeper {
+      get { return keeper_; }
+      set {
+        keeper_ = value;
+      }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -762,6 +886,8 @@ namespace Metabridge.V1 {
       if(!groups_.Equals(other.groups_)) return false;
       if (Tick != other.Tick) return false;
       if (Seed != other.Seed) return false;
+      if (!pbc::ProtobufEqualityComparers.BitwiseSingleEqualityComparer.Equals(FrameBudgetMs, other.FrameBudgetMs)) return false;
+      if (Keeper != other.Keeper) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -773,6 +899,8 @@ namespace Metabridge.V1 {
       hash ^= groups_.GetHashCode();
       if (Tick != 0) hash ^= Tick.GetHashCode();
       if (Seed != 0UL) hash ^= Seed.GetHashCode();
+      if (FrameBudgetMs != 0F) hash ^= pbc::ProtobufEqualityComparers.BitwiseSingleEqualityComparer.GetHashCode(FrameBudgetMs);
+      if (Keeper != 0UL) hash ^= Keeper.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -804,6 +932,14 @@ namespace Metabridge.V1 {
         output.WriteRawTag(32);
         output.WriteUInt64(Seed);
       }
+      if (FrameBudgetMs != 0F) {
+        output.WriteRawTag(45);
+        output.WriteFloat(FrameBudgetMs);
+      }
+      if (Keeper != 0UL) {
+        output.WriteRawTag(48);
+        output.WriteUInt64(Keeper);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -827,6 +963,14 @@ namespace Metabridge.V1 {
         output.WriteRawTag(32);
         output.WriteUInt64(Seed);
       }
+      if (FrameBudgetMs != 0F) {
+        output.WriteRawTag(45);
+        output.WriteFloat(FrameBudgetMs);
+      }
+      if (Keeper != 0UL) {
+        output.WriteRawTag(48);
+        output.WriteUInt64(Keeper);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -846,6 +990,12 @@ namespace Metabridge.V1 {
       }
       if (Seed != 0UL) {
         size += 1 + pb::CodedOutputStream.ComputeUInt64Size(Seed);
+      }
+      if (FrameBudgetMs != 0F) {
+        size += 1 + 4;
+      }
+      if (Keeper != 0UL) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt64Size(Keeper);
       }
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
@@ -868,6 +1018,12 @@ namespace Metabridge.V1 {
       }
       if (other.Seed != 0UL) {
         Seed = other.Seed;
+      }
+      if (other.FrameBudgetMs != 0F) {
+        FrameBudgetMs = other.FrameBudgetMs;
+      }
+      if (other.Keeper != 0UL) {
+        Keeper = other.Keeper;
       }
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
@@ -900,6 +1056,14 @@ namespace Metabridge.V1 {
             Seed = input.ReadUInt64();
             break;
           }
+          case 45: {
+            FrameBudgetMs = input.ReadFloat();
+            break;
+          }
+          case 48: {
+            Keeper = input.ReadUInt64();
+            break;
+          }
         }
       }
     #endif
@@ -929,6 +1093,14 @@ namespace Metabridge.V1 {
           }
           case 32: {
             Seed = input.ReadUInt64();
+            break;
+          }
+          case 45: {
+            FrameBudgetMs = input.ReadFloat();
+            break;
+          }
+          case 48: {
+            Keeper = input.ReadUInt64();
             break;
           }
         }
@@ -1257,6 +1429,7 @@ namespace Metabridge.V1 {
       sources_ = other.sources_.Clone();
       failures_ = other.failures_.Clone();
       logProbabilities_ = other.logProbabilities_.Clone();
+      states_ = other.states_.Clone();
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -1344,7 +1517,7 @@ namespace Metabridge.V1 {
         = pb::FieldCodec.ForMessage(50, global::Metabridge.V1.AgentFailure.Parser);
     private readonly pbc::RepeatedField<global::Metabridge.V1.AgentFailure> failures_ = new pbc::RepeatedField<global::Metabridge.V1.AgentFailure>();
     /// <summary>
-    /// The agents whose status is not OK.
+    /// The agents whose status is neither OK nor LATE.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -1365,6 +1538,21 @@ namespace Metabridge.V1 {
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public pbc::RepeatedField<float> LogProbabilities {
       get { return logProbabilities_; }
+    }
+
+    /// <summary>Field number for the "states" field.</summary>
+    public const int StatesFieldNumber = 8;
+    private static readonly pb::FieldCodec<global::Metabridge.V1.NamedTensor> _repeated_states_codec
+        = pb::FieldCodec.ForMessage(66, global::Metabridge.V1.NamedTensor.Parser);
+    private readonly pbc::RepeatedField<global::Metabridge.V1.NamedTensor> states_ = new pbc::RepeatedField<global::Metabridge.V1.NamedTensor>();
+    /// <summary>
+    /// Recurrent state of the agents for their next call: one tensor float32 [N, ...] for each state in the card, by name. An agent that
+    /// failed or was late has the state that it came with. Empty with a session id, and for a policy without memory.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<global::Metabridge.V1.NamedTensor> States {
+      get { return states_; }
     }
 
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
@@ -1389,6 +1577,7 @@ namespace Metabridge.V1 {
       if(!sources_.Equals(other.sources_)) return false;
       if(!failures_.Equals(other.failures_)) return false;
       if(!logProbabilities_.Equals(other.logProbabilities_)) return false;
+      if(!states_.Equals(other.states_)) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -1403,6 +1592,7 @@ namespace Metabridge.V1 {
       hash ^= sources_.GetHashCode();
       hash ^= failures_.GetHashCode();
       hash ^= logProbabilities_.GetHashCode();
+      hash ^= states_.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -1434,6 +1624,7 @@ namespace Metabridge.V1 {
       sources_.WriteTo(output, _repeated_sources_codec);
       failures_.WriteTo(output, _repeated_failures_codec);
       logProbabilities_.WriteTo(output, _repeated_logProbabilities_codec);
+      states_.WriteTo(output, _repeated_states_codec);
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -1457,6 +1648,7 @@ namespace Metabridge.V1 {
       sources_.WriteTo(ref output, _repeated_sources_codec);
       failures_.WriteTo(ref output, _repeated_failures_codec);
       logProbabilities_.WriteTo(ref output, _repeated_logProbabilities_codec);
+      states_.WriteTo(ref output, _repeated_states_codec);
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -1478,6 +1670,7 @@ namespace Metabridge.V1 {
       size += sources_.CalculateSize(_repeated_sources_codec);
       size += failures_.CalculateSize(_repeated_failures_codec);
       size += logProbabilities_.CalculateSize(_repeated_logProbabilities_codec);
+      size += states_.CalculateSize(_repeated_states_codec);
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
       }
@@ -1504,6 +1697,7 @@ namespace Metabridge.V1 {
       sources_.Add(other.sources_);
       failures_.Add(other.failures_);
       logProbabilities_.Add(other.logProbabilities_);
+      states_.Add(other.states_);
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
 
@@ -1551,6 +1745,10 @@ namespace Metabridge.V1 {
           case 58:
           case 61: {
             logProbabilities_.AddEntriesFrom(input, _repeated_logProbabilities_codec);
+            break;
+          }
+          case 66: {
+            states_.AddEntriesFrom(input, _repeated_states_codec);
             break;
           }
         }
@@ -1602,6 +1800,10 @@ namespace Metabridge.V1 {
             logProbabilities_.AddEntriesFrom(ref input, _repeated_logProbabilities_codec);
             break;
           }
+          case 66: {
+            states_.AddEntriesFrom(ref input, _repeated_states_codec);
+            break;
+          }
         }
       }
     }
@@ -1647,6 +1849,8 @@ namespace Metabridge.V1 {
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public ChooseActionsResponse(ChooseActionsResponse other) : this() {
       groups_ = other.groups_.Clone();
+      keeper_ = other.keeper_;
+      sessionRestarted_ = other.sessionRestarted_;
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -1670,6 +1874,38 @@ namespace Metabridge.V1 {
       get { return groups_; }
     }
 
+    /// <summary>Field number for the "keeper" field.</summary>
+    public const int KeeperFieldNumber = 2;
+    private ulong keeper_;
+    /// <summary>
+    /// Names the process that keeps the session, for the session's next call: a random number, another one after a restart; 0 without a
+    /// session id.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ulong Keeper {
+      get { return keeper_; }
+      set {
+        keeper_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "session_restarted" field.</summary>
+    public const int SessionRestartedFieldNumber = 3;
+    private bool sessionRestarted_;
+    /// <summary>
+    /// Whether the session went on but nothing was kept of it here: the call named a keeper, and the sidecar was restarted, another of its
+    /// processes answers, or the session was forgotten. Agents of recurrent policies that go on have the status STATE_LOST.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool SessionRestarted {
+      get { return sessionRestarted_; }
+      set {
+        sessionRestarted_ = value;
+      }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -1686,6 +1922,8 @@ namespace Metabridge.V1 {
         return true;
       }
       if(!groups_.Equals(other.groups_)) return false;
+      if (Keeper != other.Keeper) return false;
+      if (SessionRestarted != other.SessionRestarted) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -1694,6 +1932,8 @@ namespace Metabridge.V1 {
     public override int GetHashCode() {
       int hash = 1;
       hash ^= groups_.GetHashCode();
+      if (Keeper != 0UL) hash ^= Keeper.GetHashCode();
+      if (SessionRestarted != false) hash ^= SessionRestarted.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -1713,6 +1953,14 @@ namespace Metabridge.V1 {
       output.WriteRawMessage(this);
     #else
       groups_.WriteTo(output, _repeated_groups_codec);
+      if (Keeper != 0UL) {
+        output.WriteRawTag(16);
+        output.WriteUInt64(Keeper);
+      }
+      if (SessionRestarted != false) {
+        output.WriteRawTag(24);
+        output.WriteBool(SessionRestarted);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -1724,6 +1972,14 @@ namespace Metabridge.V1 {
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
       groups_.WriteTo(ref output, _repeated_groups_codec);
+      if (Keeper != 0UL) {
+        output.WriteRawTag(16);
+        output.WriteUInt64(Keeper);
+      }
+      if (SessionRestarted != false) {
+        output.WriteRawTag(24);
+        output.WriteBool(SessionRestarted);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -1735,6 +1991,12 @@ namespace Metabridge.V1 {
     public int CalculateSize() {
       int size = 0;
       size += groups_.CalculateSize(_repeated_groups_codec);
+      if (Keeper != 0UL) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt64Size(Keeper);
+      }
+      if (SessionRestarted != false) {
+        size += 1 + 1;
+      }
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
       }
@@ -1748,6 +2010,12 @@ namespace Metabridge.V1 {
         return;
       }
       groups_.Add(other.groups_);
+      if (other.Keeper != 0UL) {
+        Keeper = other.Keeper;
+      }
+      if (other.SessionRestarted != false) {
+        SessionRestarted = other.SessionRestarted;
+      }
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
 
@@ -1767,6 +2035,14 @@ namespace Metabridge.V1 {
             groups_.AddEntriesFrom(input, _repeated_groups_codec);
             break;
           }
+          case 16: {
+            Keeper = input.ReadUInt64();
+            break;
+          }
+          case 24: {
+            SessionRestarted = input.ReadBool();
+            break;
+          }
         }
       }
     #endif
@@ -1784,6 +2060,14 @@ namespace Metabridge.V1 {
             break;
           case 10: {
             groups_.AddEntriesFrom(ref input, _repeated_groups_codec);
+            break;
+          }
+          case 16: {
+            Keeper = input.ReadUInt64();
+            break;
+          }
+          case 24: {
+            SessionRestarted = input.ReadBool();
             break;
           }
         }
@@ -2479,6 +2763,7 @@ namespace Metabridge.V1 {
       branches_ = other.branches_.Clone();
       elements_ = other.elements_.Clone();
       units_ = other.units_;
+      neutral_ = other.neutral_.Clone();
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -2603,6 +2888,20 @@ namespace Metabridge.V1 {
       }
     }
 
+    /// <summary>Field number for the "neutral" field.</summary>
+    public const int NeutralFieldNumber = 9;
+    private static readonly pb::FieldCodec<float> _repeated_neutral_codec
+        = pb::FieldCodec.ForFloat(74);
+    private readonly pbc::RepeatedField<float> neutral_ = new pbc::RepeatedField<float>();
+    /// <summary>
+    /// What an agent does when nothing can be chosen for it: one number for each element of a continuous action, one choice for each branch.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public pbc::RepeatedField<float> Neutral {
+      get { return neutral_; }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -2626,6 +2925,7 @@ namespace Metabridge.V1 {
       if(!branches_.Equals(other.branches_)) return false;
       if(!elements_.Equals(other.elements_)) return false;
       if (Units != other.Units) return false;
+      if(!neutral_.Equals(other.neutral_)) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -2641,6 +2941,7 @@ namespace Metabridge.V1 {
       hash ^= branches_.GetHashCode();
       hash ^= elements_.GetHashCode();
       if (Units.Length != 0) hash ^= Units.GetHashCode();
+      hash ^= neutral_.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -2676,6 +2977,7 @@ namespace Metabridge.V1 {
         output.WriteRawTag(66);
         output.WriteString(Units);
       }
+      neutral_.WriteTo(output, _repeated_neutral_codec);
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -2703,6 +3005,7 @@ namespace Metabridge.V1 {
         output.WriteRawTag(66);
         output.WriteString(Units);
       }
+      neutral_.WriteTo(ref output, _repeated_neutral_codec);
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -2727,6 +3030,7 @@ namespace Metabridge.V1 {
       if (Units.Length != 0) {
         size += 1 + pb::CodedOutputStream.ComputeStringSize(Units);
       }
+      size += neutral_.CalculateSize(_repeated_neutral_codec);
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
       }
@@ -2753,6 +3057,7 @@ namespace Metabridge.V1 {
       if (other.Units.Length != 0) {
         Units = other.Units;
       }
+      neutral_.Add(other.neutral_);
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
 
@@ -2802,6 +3107,11 @@ namespace Metabridge.V1 {
           }
           case 66: {
             Units = input.ReadString();
+            break;
+          }
+          case 74:
+          case 77: {
+            neutral_.AddEntriesFrom(input, _repeated_neutral_codec);
             break;
           }
         }
@@ -2855,6 +3165,11 @@ namespace Metabridge.V1 {
             Units = input.ReadString();
             break;
           }
+          case 74:
+          case 77: {
+            neutral_.AddEntriesFrom(ref input, _repeated_neutral_codec);
+            break;
+          }
         }
       }
     }
@@ -2863,7 +3178,7 @@ namespace Metabridge.V1 {
   }
 
   /// <summary>
-  /// One recurrent state, which the sidecar keeps for each agent of a session.
+  /// One recurrent state, float32, which the sidecar keeps for each agent of a session.
   /// </summary>
   public sealed partial class StateSpec : pb::IMessage<StateSpec>
   #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
@@ -3920,6 +4235,396 @@ namespace Metabridge.V1 {
             break;
           case 8: {
             Existed = input.ReadBool();
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// Holds a session.
+  /// </summary>
+  public sealed partial class HoldSessionRequest : pb::IMessage<HoldSessionRequest>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<HoldSessionRequest> _parser = new pb::MessageParser<HoldSessionRequest>(() => new HoldSessionRequest());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<HoldSessionRequest> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Metabridge.V1.NpcServiceReflection.Descriptor.MessageTypes[12]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public HoldSessionRequest() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public HoldSessionRequest(HoldSessionRequest other) : this() {
+      sessionId_ = other.sessionId_;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public HoldSessionRequest Clone() {
+      return new HoldSessionRequest(this);
+    }
+
+    /// <summary>Field number for the "session_id" field.</summary>
+    public const int SessionIdFieldNumber = 1;
+    private string sessionId_ = "";
+    /// <summary>
+    /// The session; required. It may be one that has not begun.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public string SessionId {
+      get { return sessionId_; }
+      set {
+        sessionId_ = pb::ProtoPreconditions.CheckNotNull(value, "value");
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as HoldSessionRequest);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(HoldSessionRequest other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (SessionId != other.SessionId) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (SessionId.Length != 0) hash ^= SessionId.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (SessionId.Length != 0) {
+        output.WriteRawTag(10);
+        output.WriteString(SessionId);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (SessionId.Length != 0) {
+        output.WriteRawTag(10);
+        output.WriteString(SessionId);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (SessionId.Length != 0) {
+        size += 1 + pb::CodedOutputStream.ComputeStringSize(SessionId);
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(HoldSessionRequest other) {
+      if (other == null) {
+        return;
+      }
+      if (other.SessionId.Length != 0) {
+        SessionId = other.SessionId;
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 10: {
+            SessionId = input.ReadString();
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 10: {
+            SessionId = input.ReadString();
+            break;
+          }
+        }
+      }
+    }
+    #endif
+
+  }
+
+  /// <summary>
+  /// The session is held.
+  /// </summary>
+  public sealed partial class HoldSessionResponse : pb::IMessage<HoldSessionResponse>
+  #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      , pb::IBufferMessage
+  #endif
+  {
+    private static readonly pb::MessageParser<HoldSessionResponse> _parser = new pb::MessageParser<HoldSessionResponse>(() => new HoldSessionResponse());
+    private pb::UnknownFieldSet _unknownFields;
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pb::MessageParser<HoldSessionResponse> Parser { get { return _parser; } }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public static pbr::MessageDescriptor Descriptor {
+      get { return global::Metabridge.V1.NpcServiceReflection.Descriptor.MessageTypes[13]; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    pbr::MessageDescriptor pb::IMessage.Descriptor {
+      get { return Descriptor; }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public HoldSessionResponse() {
+      OnConstruction();
+    }
+
+    partial void OnConstruction();
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public HoldSessionResponse(HoldSessionResponse other) : this() {
+      keeper_ = other.keeper_;
+      _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public HoldSessionResponse Clone() {
+      return new HoldSessionResponse(this);
+    }
+
+    /// <summary>Field number for the "keeper" field.</summary>
+    public const int KeeperFieldNumber = 1;
+    private ulong keeper_;
+    /// <summary>
+    /// Names the process that keeps the session, as ChooseActionsResponse.keeper.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public ulong Keeper {
+      get { return keeper_; }
+      set {
+        keeper_ = value;
+      }
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override bool Equals(object other) {
+      return Equals(other as HoldSessionResponse);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool Equals(HoldSessionResponse other) {
+      if (ReferenceEquals(other, null)) {
+        return false;
+      }
+      if (ReferenceEquals(other, this)) {
+        return true;
+      }
+      if (Keeper != other.Keeper) return false;
+      return Equals(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override int GetHashCode() {
+      int hash = 1;
+      if (Keeper != 0UL) hash ^= Keeper.GetHashCode();
+      if (_unknownFields != null) {
+        hash ^= _unknownFields.GetHashCode();
+      }
+      return hash;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public override string ToString() {
+      return pb::JsonFormatter.ToDiagnosticString(this);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void WriteTo(pb::CodedOutputStream output) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      output.WriteRawMessage(this);
+    #else
+      if (Keeper != 0UL) {
+        output.WriteRawTag(8);
+        output.WriteUInt64(Keeper);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(output);
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalWriteTo(ref pb::WriteContext output) {
+      if (Keeper != 0UL) {
+        output.WriteRawTag(8);
+        output.WriteUInt64(Keeper);
+      }
+      if (_unknownFields != null) {
+        _unknownFields.WriteTo(ref output);
+      }
+    }
+    #endif
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public int CalculateSize() {
+      int size = 0;
+      if (Keeper != 0UL) {
+        size += 1 + pb::CodedOutputStream.ComputeUInt64Size(Keeper);
+      }
+      if (_unknownFields != null) {
+        size += _unknownFields.CalculateSize();
+      }
+      return size;
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(HoldSessionResponse other) {
+      if (other == null) {
+        return;
+      }
+      if (other.Keeper != 0UL) {
+        Keeper = other.Keeper;
+      }
+      _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
+    }
+
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public void MergeFrom(pb::CodedInputStream input) {
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+      input.ReadRawMessage(this);
+    #else
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, input);
+            break;
+          case 8: {
+            Keeper = input.ReadUInt64();
+            break;
+          }
+        }
+      }
+    #endif
+    }
+
+    #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    void pb::IBufferMessage.InternalMergeFrom(ref pb::ParseContext input) {
+      uint tag;
+      while ((tag = input.ReadTag()) != 0) {
+        switch(tag) {
+          default:
+            _unknownFields = pb::UnknownFieldSet.MergeFieldFrom(_unknownFields, ref input);
+            break;
+          case 8: {
+            Keeper = input.ReadUInt64();
             break;
           }
         }

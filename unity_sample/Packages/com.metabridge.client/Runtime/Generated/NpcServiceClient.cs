@@ -19,6 +19,9 @@ namespace Metabridge.V1
         static readonly Method<EndSessionRequest, EndSessionResponse> EndSessionMethod =
             new Method<EndSessionRequest, EndSessionResponse>("/bridge.v1.NpcService/EndSession", EndSessionResponse.Parser);
 
+        static readonly Method<HoldSessionRequest, HoldSessionResponse> HoldSessionMethod =
+            new Method<HoldSessionRequest, HoldSessionResponse>("/bridge.v1.NpcService/HoldSession", HoldSessionResponse.Parser);
+
         readonly ITransport transport;
 
         /// <summary>Makes its calls over a transport, which stays the caller's to dispose of.</summary>
@@ -50,6 +53,16 @@ namespace Metabridge.V1
         public Task<EndSessionResponse> EndSessionAsync(EndSessionRequest request, CallOptions options = default)
         {
             return transport.UnaryAsync(EndSessionMethod, request, options);
+        }
+
+        /// <summary>
+        /// Holds a session for as long as the call lasts: answers once, when the session is held, and ends the session when the last of its
+        /// holders has cancelled, has lost its connection or is gone. So a game that crashes leaves nothing behind. It does not lengthen the
+        /// time to live. RESOURCE_EXHAUSTED when half of the calls that may run at the same time hold sessions.
+        /// </summary>
+        public Task HoldSessionAsync(HoldSessionRequest request, Func<HoldSessionResponse, Task> onMessage, CallOptions options = default)
+        {
+            return transport.ServerStreamAsync(HoldSessionMethod, request, onMessage, options);
         }
     }
 }
