@@ -22,8 +22,9 @@ namespace Metabridge.Headless
                 else if (arguments[0] == "avatars") await Avatars(rest[0], Path.GetDirectoryName(file), rest[1]);
                 else if (arguments[0] == "scenes") await Scenes(rest[0], Path.GetDirectoryName(file));
                 else if (arguments[0] == "cancelled") await Cancelled(rest[0]);
+                else if (arguments[0] == "world") new WorldReplay(rest[0], Path.GetDirectoryName(file)).Run(Report);
                 else if (arguments[0] == "live") await new LiveCalls(Report, Path.GetDirectoryName(file), rest).Run();
-                else throw new ArgumentException("no part \"" + arguments[0] + "\", there are offline, live, avatars, scenes and cancelled");
+                else throw new ArgumentException("no part \"" + arguments[0] + "\", there are offline, live, avatars, scenes, world and cancelled");
             }
             catch (Exception error)
             {
