@@ -21,7 +21,11 @@ TOLERANCE = 1e-4
 TRAJECTORIES = {
     "the plaza of the default": (WorldConfig(), 24, 5),
     "three agents, short episodes": (WorldConfig(agents=3, seconds=6.0, people=8), 8, (1 << 64) - 7),
-    "other items and speeds": (WorldConfig(items=("map", "lamp"), tasks=("bring", "guide"), top_speed=1.2, user_speed=0.5), 8, 9),
+    "other items and speeds": (
+        WorldConfig(items=("map", "lamp"), tasks=("bring", "guide"), top_speed=1.2, user_speed=0.5),
+        8,
+        9,
+    ),
     "nobody else and nothing in the way": (WorldConfig(people=0, obstacles=0), 4, 11),
 }
 
@@ -68,7 +72,8 @@ def test_every_action_is_allowed_where_python_allows_it(replayed: Replayed) -> N
     expected = replayed.wanted([moment.masks for moment in replayed.expected])
     np.testing.assert_array_equal(replayed.read("masks", np.bool_), expected)
     acts = expected.reshape(-1, MASK_SIZE)[:, 13:]
-    assert acts.any() and not acts.all()
+    assert acts.any()
+    assert not acts.all()
 
 
 def test_rewards_and_endings_are_pythons(replayed: Replayed) -> None:

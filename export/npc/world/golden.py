@@ -52,7 +52,7 @@ def replay(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Moment:
-    """What the agents perceive and may do at a tick, and what their actions lead to: rewards float64[N], ends of episodes bool[W]."""
+    """What N agents of W worlds perceive and may do, and what follows: rewards float64[N], ends of episodes bool[W]."""
 
     observation: Observation
     masks: npt.NDArray[np.bool_]
@@ -67,6 +67,14 @@ def moments(document: dict[str, Any]) -> Iterator[Moment]:
     for bins in document["actions"]:
         observation, masks = world.observe(), world.action_masks()
         yield Moment(observation, masks, *_step(world, np.array(bins)))
+
+
+def states(document: dict[str, Any]) -> Iterator[World]:
+    """Yield the worlds as they stand at every tick of a document's actions, before they are acted on: one object, which goes on."""
+    world = _world(document)
+    for bins in document["actions"]:
+        yield world
+        _step(world, np.array(bins))
 
 
 def _world(document: dict[str, Any]) -> World:

@@ -88,7 +88,7 @@ namespace Metabridge.Headless
             report("statuses", string.Join(" ", actions.Statuses));
             report("log-probabilities", actions.LogProbabilities.Count.ToString());
             var policy = await new NpcClient(transport).DescribeAsync(npcModel);
-            var seen = policy.Observations[0];
+            var seen = policy.Observation("observation");
             report("described", seen.Name + " " + seen.Dtype + " " + string.Join("x", seen.Shape));
             report("unknown action", Caught(() => actions[0].Continuous("jump", 0)));
             report("ended", (await new NpcClient(transport).EndSessionAsync("dotnet")).ToString());

@@ -1,5 +1,4 @@
 using System;
-using System.Collections.Generic;
 using System.IO;
 using System.Text.Json;
 using Metabridge.Sample;
@@ -8,14 +7,13 @@ namespace Metabridge.Headless
 {
     /// <summary>
     /// Replays a golden trajectory of <c>python -m export npc golden</c> in the sample's world and writes what its agents perceive, may
-    /// do and are rewarded with, tick after tick: one file a name, rows in the order of worlds, then agents, little-endian.
+    /// do and are rewarded with, tick after tick: one file a name, rows in the order of worlds, then agents.
     /// </summary>
     sealed class WorldReplay
     {
         static readonly JsonSerializerOptions Fields = new JsonSerializerOptions { IncludeFields = true };
 
         readonly string folder;
-        readonly Dictionary<string, BinaryWriter> files = new Dictionary<string, BinaryWriter>();
         readonly AssistantWorld[] worlds;
         readonly JsonElement actions;
 
@@ -32,53 +30,44 @@ namespace Metabridge.Headless
 
         internal void Run(Action<string, string> report)
         {
-            foreach (var tick in actions.EnumerateArray())
+            using (var files = new ArrayFiles(folder))
             {
-                int first = 0;
-                foreach (var world in worlds)
+                foreach (var tick in actions.EnumerateArray())
                 {
-                    Write(world);
-                    Step(world, tick, first);
-                    first += world.Agents.Length;
+                    int first = 0;
+                    foreach (var world in worlds)
+                    {
+                        Write(world, files);
+                        Step(world, tick, first, files);
+                        first += world.Agents.Length;
+                    }
                 }
             }
-            foreach (var file in files.Values) file.Dispose();
             report("ticks", actions.GetArrayLength().ToString());
             report("episodes", string.Join(" ", Array.ConvertAll(worlds, world => world.Episode + 1)));
         }
 
-        void Write(AssistantWorld world)
+        static void Write(AssistantWorld world, ArrayFiles files)
         {
             for (int i = 0; i < world.Agents.Length; i++)
             {
-                Write("vision", AssistantSenses.Vision(world, i));
-                Write("audio", AssistantSenses.Audio(world, i));
-                Write("language", AssistantSenses.Language(world, i));
-                Write("touch", AssistantSenses.Touch(world, i));
-                Write("own", AssistantSenses.Own(world, i));
-                foreach (bool isAllowed in AssistantTasks.ActionMask(world, i)) Of("masks").Write(isAllowed);
+                files.Write("vision", AssistantSenses.Vision(world, i));
+                files.Write("audio", AssistantSenses.Audio(world, i));
+                files.Write("language", AssistantSenses.Language(world, i));
+                files.Write("touch", AssistantSenses.Touch(world, i));
+                files.Write("own", AssistantSenses.Own(world, i));
+                files.Write("masks", AssistantTasks.ActionMask(world, i));
             }
         }
 
-        void Step(AssistantWorld world, JsonElement tick, int first)
+        static void Step(AssistantWorld world, JsonElement tick, int first, ArrayFiles files)
         {
             var bins = new int[3 * world.Agents.Length];
             for (int i = 0; i < bins.Length; i++) bins[i] = tick[first + i / 3][i % 3].GetInt32();
-            foreach (double reward in world.Step(bins)) Of("rewards").Write(reward);
-            Of("terminated").Write(world.IsTerminated);
-            Of("truncated").Write(world.IsTruncated);
+            files.Write("rewards", world.Step(bins));
+            files.Write("terminated", world.IsTerminated);
+            files.Write("truncated", world.IsTruncated);
             if (world.IsTerminated || world.IsTruncated) world.BeginNext();
-        }
-
-        void Write(string name, float[] values)
-        {
-            foreach (float value in values) Of(name).Write(value);
-        }
-
-        BinaryWriter Of(string name)
-        {
-            if (files.TryGetValue(name, out var file)) return file;
-            return files[name] = new BinaryWriter(File.Create(Path.Combine(folder, name + ".bin")));
         }
     }
 }
