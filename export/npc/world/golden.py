@@ -70,7 +70,7 @@ def moments(document: dict[str, Any]) -> Iterator[Moment]:
 
 
 def states(document: dict[str, Any]) -> Iterator[World]:
-    """Yield the worlds as they stand at every tick of a document's actions, before they are acted on: one object, which goes on."""
+    """Yield the worlds as they stand at every tick of a document's actions, before they act: one object, which goes on."""
     world = _world(document)
     for bins in document["actions"]:
         yield world
