@@ -27,6 +27,7 @@ namespace Metabridge.Headless
         public string picture;
         public bool cancelled;
         public bool scenes;
+        public bool npcs;
         public float timeout_seconds;
         public string output;
 

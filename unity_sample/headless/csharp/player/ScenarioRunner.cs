@@ -64,6 +64,7 @@ namespace Metabridge.Headless
             if (!string.IsNullOrEmpty(scenario.picture)) yield return CallAvatars();
             if (scenario.cancelled) yield return Calling(transport => new CancelledMorphs(Report, transport).Run());
             if (scenario.scenes) yield return CallScenes();
+            if (scenario.npcs) yield return CallNpcs();
             if (scenario.sample) yield return PlaySample();
             if (scenario.actions != null && scenario.actions.Length > 0) yield return new SensePlay(scenario).Run();
             if (scenario.ticks > 0) yield return Walk(source);
@@ -88,6 +89,12 @@ namespace Metabridge.Headless
         {
             yield return Calling(transport => new SceneCalls(Report, scenario.output, transport).Run());
             yield return new ScenePlay(scenario, Report).Run();
+        }
+
+        IEnumerator CallNpcs()
+        {
+            yield return Calling(transport => new NpcCalls(Report, transport).Run());
+            yield return new NpcPlay(scenario, Report).Run();
         }
 
         IEnumerator Calling(Func<ITransport, Task> calls)
