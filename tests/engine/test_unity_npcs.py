@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from npc_calls import Said, in_unity
+from policy_calls import Said, in_unity
 from sidecar_process import SidecarProcess
 
 pytestmark = pytest.mark.usefixtures("unity_player")

@@ -22,10 +22,10 @@ namespace Metabridge.Headless
                 else if (arguments[0] == "avatars") await Avatars(rest[0], Path.GetDirectoryName(file), rest[1]);
                 else if (arguments[0] == "scenes") await Scenes(rest[0], Path.GetDirectoryName(file));
                 else if (arguments[0] == "cancelled") await Cancelled(rest[0]);
-                else if (arguments[0] == "npcs") await Npcs(rest[0]);
+                else if (arguments[0] == "policies") await Policies(rest[0]);
                 else if (arguments[0] == "world") new WorldReplay(rest[0], Path.GetDirectoryName(file)).Run(Report);
                 else if (arguments[0] == "live") await new LiveCalls(Report, Path.GetDirectoryName(file), rest).Run();
-                else throw new ArgumentException("no part \"" + arguments[0] + "\", there are offline, live, avatars, scenes, npcs, world and cancelled");
+                else throw new ArgumentException("no part \"" + arguments[0] + "\", there are offline, live, avatars, scenes, policies, world and cancelled");
             }
             catch (Exception error)
             {
@@ -60,11 +60,11 @@ namespace Metabridge.Headless
             }
         }
 
-        static async Task Npcs(string address)
+        static async Task Policies(string address)
         {
             using (var transport = new HttpClientTransport("http://" + address, new SocketsHttpHandler()))
             {
-                await new NpcCalls(Report, transport).Run();
+                await new PolicyCalls(Report, transport).Run();
             }
         }
 

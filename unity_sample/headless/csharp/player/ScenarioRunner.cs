@@ -93,7 +93,7 @@ namespace Metabridge.Headless
 
         IEnumerator CallNpcs()
         {
-            yield return Calling(transport => new NpcCalls(Report, transport).Run());
+            yield return Calling(transport => new PolicyCalls(Report, transport).Run());
             yield return new NpcPlay(scenario, Report).Run();
         }
 

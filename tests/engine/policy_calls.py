@@ -15,7 +15,7 @@ Said = dict[str, str]
 
 def on_dotnet(process: SidecarProcess, folder: Path) -> Said:
     """Run the calls on .NET 8; return what they reported."""
-    said = dotnet_program.run("npcs", folder, process.address)
+    said = dotnet_program.run("policies", folder, process.address)
     assert "error" not in said, said["error"]
     return said
 

@@ -7,12 +7,12 @@ using Metabridge.Transport;
 namespace Metabridge.Headless
 {
     /// <summary>Calls of the NPC client over any transport: descriptions, memory from tick to tick, masks, agents that fail.</summary>
-    sealed class NpcCalls
+    sealed class PolicyCalls
     {
         readonly Action<string, string> report;
         readonly NpcClient client;
 
-        internal NpcCalls(Action<string, string> report, ITransport transport)
+        internal PolicyCalls(Action<string, string> report, ITransport transport)
         {
             this.report = report;
             client = new NpcClient(transport);

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from npc_calls import NEEDS, PLACES, Said
+from policy_calls import NEEDS, PLACES, Said
 from sidecar_process import SidecarProcess
 
 
