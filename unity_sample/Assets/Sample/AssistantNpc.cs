@@ -67,12 +67,11 @@ namespace Metabridge.Sample
 
         protected override void Observe(NpcGroup tick)
         {
-            var policy = Brain.Policy(string.IsNullOrEmpty(Model) ? Brain.Model : Model);
-            policy.Write(tick, "vision", ReadVision());
-            policy.Write(tick, "audio", Ears.Read());
-            policy.Write(tick, "language", Instruction.Read());
-            policy.Write(tick, "touch", ReadTouch());
-            policy.Write(tick, "own", ReadOwn());
+            Policy.Write(tick, "vision", ReadVision());
+            Policy.Write(tick, "audio", Ears.Read());
+            Policy.Write(tick, "language", Instruction.Read());
+            Policy.Write(tick, "touch", ReadTouch());
+            Policy.Write(tick, "own", ReadOwn());
             tick.Allow(AssistantTasks.ActionMask(Plaza.World, Index));
         }
 

@@ -108,6 +108,7 @@ namespace Metabridge.Sample
         /// </summary>
         public double[] Step(double[] speeds, double[] turns, AssistantAct[] acts)
         {
+            for (int i = 0; i < Agents.Length; i++) Check(speeds[i], turns[i]);
             for (int i = 0; i < Agents.Length; i++) Move(Agents[i], speeds[i], turns[i]);
             Tick++;
             MovePeople();
@@ -138,12 +139,14 @@ namespace Metabridge.Sample
             return Step(speeds, turns, acts);
         }
 
+        static void Check(double speed, double turn)
+        {
+            if (!double.IsNaN(speed + turn) && !double.IsInfinity(speed + turn)) return;
+            throw new ArgumentException("a command is " + speed + " m/s and " + turn + " rad/s, expected finite numbers");
+        }
+
         void Move(AssistantState agent, double speed, double turn)
         {
-            if (double.IsNaN(speed + turn) || double.IsInfinity(speed + turn))
-            {
-                throw new ArgumentException("a command is " + speed + " m/s and " + turn + " rad/s, expected finite numbers");
-            }
             double[] speeds = AssistantSpec.SpeedBins, turns = AssistantSpec.TurnBins;
             speed = Math.Min(Math.Max(speed, speeds[0] * Config.top_speed), speeds[speeds.Length - 1] * Config.top_speed);
             turn = Math.Min(Math.Max(turn, turns[0]), turns[turns.Length - 1]);

@@ -11,7 +11,6 @@ namespace Metabridge
         [SerializeField] NpcBrain brain;
         [SerializeField] string model = "";
 
-        PolicyDescription policy;
         int startsAsked = 1, startsSent, startsDone;
 
         /// <summary>The brain that asks for its actions; null leaves it alone.</summary>
@@ -22,12 +21,16 @@ namespace Metabridge
             {
                 if (isActiveAndEnabled && brain != null) brain.Remove(this);
                 brain = value;
+                startsAsked++;
                 if (isActiveAndEnabled && brain != null) brain.Add(this);
             }
         }
 
         /// <summary>Name of its policy; empty means the brain's.</summary>
         public string Model { get => model; set => model = value; }
+
+        /// <summary>What its policy observes and how it acts; null before its first tick.</summary>
+        public PolicyDescription Policy { get; private set; }
 
         /// <summary>Its id within the brain's session, given when it joins.</summary>
         public ulong Id { get; internal set; }
@@ -61,8 +64,12 @@ namespace Metabridge
 
         internal void Write(NpcGroup group, PolicyDescription described)
         {
-            if (policy != described) OnDescribed(described);
-            policy = described;
+            if (Policy != described)
+            {
+                Policy = null;
+                OnDescribed(described);
+                Policy = described;
+            }
             Observe(group);
             group.AddAgent(Id, startsAsked > startsDone);
             startsSent = startsAsked;
