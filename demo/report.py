@@ -110,10 +110,15 @@ def _bundles(models: Path) -> list[str]:
         card = json.loads(path.read_text("utf-8"))
         for graph in card["graphs"]:
             scale = max(output["scale"] for output in graph["outputs"])
-            batches = ", ".join(map(str, graph["parity_batches"]))
+            batches = _numbers(graph["parity_batches"])
             name = f"{card['name']} {card['version']}"
             lines.append(f"| {name} | {graph['name']} | {batches} | {graph['parity_error']:.1e} | {1e-4 * scale:.1e} |")
     return lines
+
+
+def _numbers(batches: list[int]) -> str:
+    first, last = batches[0], batches[-1]
+    return f"{first} to {last}" if last - first + 1 == len(batches) > 4 else ", ".join(map(str, batches))
 
 
 def _row(row: Row) -> str:

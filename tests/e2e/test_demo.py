@@ -89,6 +89,7 @@ def test_the_report_says_how_many_requests_were_fulfilled(out):
 def test_the_report_has_parity_timings_and_says_that_the_engine_was_left_out(out):
     report = (out / "report.md").read_text("utf-8")
     assert "| pixel 1 | synthesis | 1, 2, 7, 64 |" in report
+    assert "| apprentice 1 | policy | 1 to 64 |" in report
     assert "| Python, HTTP/2 | ChooseActions | 1000 |" in report
     assert "CPUExecutionProvider" in report or "CUDAExecutionProvider" in report
     assert "not run (ENGINE=0)" in report
