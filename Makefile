@@ -24,11 +24,10 @@ lint: setup  ## ruff, mypy, buf.
 	$(BIN)/mypy
 	$(BIN)/buf lint
 
-models: setup  ## Fill models/ with the defaults (avatars, and worlds where one is committed) and a policy trained for a minute.
+models: setup  ## Fill models/ with the defaults: avatars, the assistant, and worlds where one is committed.
 	$(BIN)/python -m export avatar onnx --from default --name pixel --models models
 	$(if $(SCENE),$(BIN)/python -m export scene onnx --from default --name terrain --models models)
-	$(BIN)/python -m export npc train-follower --run assistant --seconds 60
-	$(BIN)/python -m export npc onnx --from runs/npc/assistant --name assistant --models models
+	$(BIN)/python -m export npc onnx --from default --name assistant --models models
 
 serve: setup  ## Serve models/ on 127.0.0.1:50051 (gRPC) and 50052 (gRPC-Web, Connect).
 	$(BIN)/python -m bridge serve --models models

@@ -15,7 +15,7 @@ from bridge.client import Client
 from demo.avatars import draw_avatars
 from demo.commands import DemoError, engine_run, export_models, scene_source, train_models
 from demo.control import draw_morph, draw_projection, draw_sliders
-from demo.episode import play_episode
+from demo.episode import play_episodes
 from demo.report import Report, write_report
 from demo.scenes import draw_scenes
 from demo.timing import time_calls
@@ -28,7 +28,7 @@ class DemoConfig:
     out: Path = Path("out/demo")
     """Folder for everything the demo makes; it is emptied first."""
     train_seconds: float = 60.0
-    """Seconds of training for each of the two families."""
+    """Seconds of training for the assistant and for the avatar generator each."""
     faces: int = 4000
     """Faces drawn to train the avatar generator on."""
     engine: bool = True
@@ -73,12 +73,13 @@ def _drive(config: DemoConfig, process: SidecarProcess, scene: str | None) -> Re
         morph_rate = draw_morph(client, "pixel", config.out / "morph.gif")
         distance = draw_projection(client, "pixel", config.out / "projection.png", Path("data/avatar"))
         scenes = draw_scenes(client, "terrain", config.out, config.scene_cache) if scene else None
-        episode = play_episode(client, config.out / "npc.gif")
+        episodes = play_episodes(client, config.out / "npc.gif")
         rows = time_calls(client)
     engine = engine_run(process.web, config.out / "engine") if config.engine else None
     return Report(
         rows=rows,
-        episode=episode,
+        episodes=episodes,
+        train_seconds=config.train_seconds,
         engine=engine,
         models=config.out / "models",
         start=process.start_seconds,

@@ -15,6 +15,8 @@ PIXEL_ART = ("--model.pixel-size", "2", "--model.palette-size", "128", "--model.
 """What the data are: squares of 2 x 2 pixels in the colours of a palette."""
 QUICK = (*PIXEL_ART, "--batch", "16", "--average-kimg", "1", "--model.channels", "96", "96", "32")
 """Options under which a generator shows faces soonest: small networks, many small steps, a short average."""
+IMITATION = "60000"
+"""Steps of imitation, which take about a minute."""
 PLAYER = Path("unity_sample/headless/run.py")
 
 
@@ -23,8 +25,8 @@ class DemoError(RuntimeError):
 
 
 def train_models(runs: Path, seconds: float, faces: int) -> None:
-    """Train the NPC policy and the one-minute avatar generator, with progress bars."""
-    _run("npc", "train-follower", "--run", "demo", "--runs", str(runs), "--seconds", f"{2 * seconds:g}")
+    """Train the one-minute assistant, which imitates, and the one-minute avatar generator, with progress bars."""
+    _run("npc", "train", "--run", "minute", "--runs", str(runs), "--seconds", f"{seconds:g}", "--cloning-steps", IMITATION)
     budget = ("--minutes", f"{seconds / 60:g}", "--faces", str(faces))
     _run("avatar", "train", "--run", "minute", "--runs", str(runs), *budget, *QUICK)
 
@@ -37,8 +39,9 @@ def scene_source(source: str) -> str | None:
 
 
 def export_models(runs: Path, models: Path, scene: str | None) -> None:
-    """Publish the policy, the default generator, the one-minute one, and a scene model, through the parity gate."""
-    _run("npc", "onnx", "--from", str(runs / "npc/demo"), "--name", "assistant", "--models", str(models))
+    """Publish the default assistant and generator, the one-minute ones, and a scene model, through the parity gate."""
+    _run("npc", "onnx", "--from", "default", "--name", "assistant", "--models", str(models))
+    _run("npc", "onnx", "--from", str(runs / "npc/minute"), "--name", "apprentice", "--models", str(models))
     _run("avatar", "onnx", "--from", "default", "--name", "pixel", "--models", str(models))
     _run("avatar", "onnx", "--from", str(runs / "avatar/minute"), "--name", "minute", "--models", str(models))
     if scene:

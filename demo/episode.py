@@ -1,4 +1,4 @@
-"""`npc.gif`: four assistants play an episode, each tick one `ChooseActions` call to the sidecar."""
+"""`npc.gif`: assistants do what five users ask of them, each tick one `ChooseActions` call to the sidecar."""
 
 from __future__ import annotations
 
@@ -6,56 +6,51 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from bridge.client import Client, Group
-from export.npc.env import EPISODE_TICKS, Plaza
-from export.npc.render import draw_world, save_gif
+from demo.film import Film
+from export.npc.world.rows import AgentRows
+from export.npc.world.spec import WorldConfig
 
-WORLDS, SEED, EVERY, SIZE_PX = 4, 2_026, 3, 256
+DEFAULT, MINUTE = "assistant", "apprentice"
+SEED, EPISODES = 2_026, 64
+Bins = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Episode:
-    """What happened: ticks, assistants, how many served their user, and the mean return."""
+class Episodes:
+    """How many requests there were, and how many the default and the policy of the one-minute run fulfilled."""
 
-    ticks: int
-    agents: int
-    served: int
-    mean_return: float
-
-
-def play_episode(client: Client, path: Path) -> Episode:
-    """Play one episode of every world through the sidecar and film it."""
-    plaza = Plaza(WORLDS, SEED)
-    users, npcs, frames = [plaza.user_xz.copy()], [plaza.xz.copy()], []
-    returns = np.zeros(WORLDS)
-    for tick in range(EPISODE_TICKS):
-        if tick % EVERY == 0:
-            frames.append(_tile(plaza, users, npcs))
-        returns += plaza.step(_choose(client, plaza, tick))
-        users.append(plaza.user_xz.copy())
-        npcs.append(plaza.xz.copy())
-    client.end_session("episode")
-    save_gif(frames, path, seconds_each=EVERY * 0.1)
-    return Episode(EPISODE_TICKS, WORLDS, int(plaza.served.sum()), float(returns.mean()))
+    requests: int
+    fulfilled: int
+    fulfilled_after_a_minute: int
 
 
-def _choose(client: Client, plaza: Plaza, tick: int) -> np.ndarray:
-    group = Group(
-        model="assistant",
-        name="assistants",
-        agents=range(WORLDS),
-        observations={"observation": plaza.observe()},
-        episode_starts=[tick == 0] * WORLDS,
-    )
-    (answer,) = client.choose_actions([group], session="episode", tick=tick)
-    return answer.actions["move"]
+def play_episodes(client: Client, path: Path) -> Episodes:
+    """Play the same episodes with both policies through the sidecar; film the default's first of each kind of request."""
+    film = Film()
+    fulfilled = _play(client, DEFAULT, film)
+    film.save(path)
+    return Episodes(EPISODES, fulfilled, _play(client, MINUTE))
 
 
-def _tile(plaza: Plaza, users: list[np.ndarray], npcs: list[np.ndarray]) -> np.ndarray:
-    """Draw the four worlds as a square of two by two."""
-    pictures = []
-    for world in range(WORLDS):
-        trails = ([xz[world] for xz in users], [xz[world] for xz in npcs])
-        pictures.append(draw_world(plaza, world, size=SIZE_PX, trails=trails))
-    return np.concatenate([np.concatenate(pictures[:2], axis=1), np.concatenate(pictures[2:], axis=1)], axis=0)
+def _play(client: Client, model: str, film: Film | None = None) -> int:
+    """Play the first episode of every world to its end; return how many requests were fulfilled."""
+    rows = AgentRows(EPISODES, SEED, WorldConfig(), "multi_discrete")
+    world = rows.world
+    while not np.logical_or(*world.over()).all():
+        bins = _choose(client, model, rows)
+        rows.advance(bins)
+        if film:
+            film.take(world, bins)
+    client.end_session(model)
+    return int(world.done.sum())
+
+
+def _choose(client: Client, model: str, rows: AgentRows) -> Bins:
+    tick, agents = int(rows.world.tick[0]), len(rows)
+    starts = [tick == 0] * agents
+    group = Group(model, range(agents), rows.world.observe(), episode_starts=starts, action_mask=rows.masks())
+    (answer,) = client.choose_actions([group], session=model, tick=tick)
+    return answer.actions["action"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo.episode import Episode
+from demo.episode import Episodes
 from demo.scenes import SceneFigures
 from demo.timing import Row
 
@@ -18,7 +18,8 @@ class Report:
     """What the demo found out; `engine` is the Unity player's result, or None when it was left out, and so is `scenes`."""
 
     rows: list[Row]
-    episode: Episode
+    episodes: Episodes
+    train_seconds: float
     engine: dict[str, Any] | None
     models: Path
     start: float
@@ -65,12 +66,12 @@ def write_report(report: Report, path: Path) -> Path:
         *(_row(row) for row in report.rows),
         *_engine_rows(report.engine, report.rows[0].provider),
         "",
-        "## An episode through the sidecar",
+        "## Episodes through the sidecar",
         "",
         "![npc](npc.gif)",
         "",
-        f"{report.episode.ticks} ticks, {report.episode.agents} assistants: {report.episode.served} served their user, "
-        f"mean return {report.episode.mean_return:.2f}.",
+        f"Of {report.episodes.requests} requests the default assistant fulfilled {report.episodes.fulfilled}, and the one "
+        f"that was trained here for {report.train_seconds:.0f} s {report.episodes.fulfilled_after_a_minute}.",
         "",
         "## Engine",
         "",
@@ -109,10 +110,15 @@ def _bundles(models: Path) -> list[str]:
         card = json.loads(path.read_text("utf-8"))
         for graph in card["graphs"]:
             scale = max(output["scale"] for output in graph["outputs"])
-            batches = ", ".join(map(str, graph["parity_batches"]))
+            batches = _numbers(graph["parity_batches"])
             name = f"{card['name']} {card['version']}"
             lines.append(f"| {name} | {graph['name']} | {batches} | {graph['parity_error']:.1e} | {1e-4 * scale:.1e} |")
     return lines
+
+
+def _numbers(batches: list[int]) -> str:
+    first, last = batches[0], batches[-1]
+    return f"{first} to {last}" if last - first + 1 == len(batches) > 4 else ", ".join(map(str, batches))
 
 
 def _row(row: Row) -> str:
@@ -131,7 +137,8 @@ def _engine(engine: dict[str, Any] | None) -> list[str]:
     pictures = [f"![{name}](engine/{name})" for name in engine["avatars"]]
     return [
         f"{engine['engine']}: {'; '.join(engine['frames'])}.",
-        f"{engine['npcs']} NPCs walked {engine['ticks']} ticks of a course with {engine['contacts']} contacts.",
+        f"{engine['npcs']} assistants, {engine['ticks']} ticks, rays through Unity's Physics: {engine['fulfilled']} of the "
+        f"{engine['episodes']} requests that ended were fulfilled.",
         "Avatars as the engine's textures hold them, written by the player:",
         "",
         " ".join(pictures),

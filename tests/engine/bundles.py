@@ -1,6 +1,6 @@
-"""The bundles that the engine tests serve, made by the families' own trainers and exporters.
+"""The bundles that the engine tests serve: the committed defaults, published by the families' own exporters.
 
-They are kept in build/engine/, by the state of everything that makes them, so that only a change trains again.
+They are kept in build/engine/, by the state of everything that makes them, so that only a change publishes them again.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from csharp_build import BUILD, PROJECT
 
 AVATAR = "pixel"
 NPC = "assistant"
-TRAINING_STEPS = 40_000
 SOURCES = (
     "export/*.py",
     "export/avatar/*.py",
     "export/avatar/defaults/*",
     "export/npc/*.py",
+    "export/npc/assistant/*.py",
+    "export/npc/defaults/*.safetensors",
+    "export/npc/sb3_graph/*.py",
+    "export/npc/world/spec.py",
     "bridge/model_card.py",
     "bridge/seeds.py",
     "tests/engine/bundles.py",
@@ -25,7 +28,7 @@ SOURCES = (
 
 
 def exported_models() -> Path:
-    """Return a models folder with the default avatar generator and a policy trained enough to walk."""
+    """Return a models folder with the default avatar generator and the default assistant."""
     digest = hashlib.sha256()
     for pattern in SOURCES:
         for path in sorted(PROJECT.parent.glob(pattern)):
@@ -35,7 +38,7 @@ def exported_models() -> Path:
     if not (models / AVATAR).exists():
         _write_avatar(models)
     if not (models / NPC).exists():
-        _write_npc(models, folder / "runs")
+        _write_npc(models)
     return models
 
 
@@ -49,12 +52,7 @@ def _write_avatar(models: Path) -> None:
     export_avatar(open_trained("default"), models, AVATAR)
 
 
-def _write_npc(models: Path, runs: Path) -> None:
-    from export.npc.config import TrainConfig
-    from export.npc.to_onnx import export_follower
-    from export.npc.train import train
+def _write_npc(models: Path) -> None:
+    from export.npc.assistant.publish import export_assistant
 
-    config = TrainConfig(run="engine", runs=runs, seconds=0, steps=TRAINING_STEPS, seed=3)
-    (config.folder / "checkpoint.pt").unlink(missing_ok=True)
-    train(config)
-    export_follower(config.folder, models, NPC)
+    export_assistant(Path("default"), models, NPC)

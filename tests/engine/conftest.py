@@ -20,8 +20,15 @@ from sidecar_process import SidecarProcess, sidecar
 
 REQUIRED = os.environ.get("METABRIDGE_REQUIRE_ENGINE") == "1"
 PLACES = {
-    f"Unity {player.UNITY_VERSION} player": ("test_unity_player.py", "test_unity_avatars.py", "test_unity_scenes.py", "[unity"),
-    ".NET 8 client": ("test_dotnet_client.py", "test_npc_calls.py", "[dotnet"),
+    f"Unity {player.UNITY_VERSION} player": (
+        "test_unity_assistant.py",
+        "test_unity_avatars.py",
+        "test_unity_npcs.py",
+        "test_unity_player.py",
+        "test_unity_scenes.py",
+        "[unity",
+    ),
+    ".NET 8 client": ("test_dotnet_client.py", "test_npc_calls.py", "test_world_port.py", "[dotnet"),
     "Unity 2022.3.33f1 compile": ("test_unity_compile.py",),
 }
 T = TypeVar("T")
@@ -76,6 +83,16 @@ def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def portrait_sidecar(portraits: Path) -> Iterator[SidecarProcess]:
     """A sidecar that serves the tiny generators."""
     with sidecar(portraits) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def policies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SidecarProcess]:
+    """A sidecar that serves the tiny policies: "guard" with a mask, "scout" with a memory."""
+    models = tmp_path_factory.mktemp("policies")
+    tiny_models.write_npc(models)
+    tiny_models.write_scout(models)
+    with sidecar(models) as running:
         yield running
 
 

@@ -14,7 +14,7 @@ from sidecar_process import SidecarProcess
 from bridge.client import Client, Group, rgba
 from bridge.v1.asset_pb2 import IMAGE_FORMAT_RGBA8, ROW_ORIGIN_BOTTOM_LEFT, ImageSpec
 from bridge.v1.avatar_service_pb2 import AvatarSpec, Truncation
-from export.npc.env import OBSERVATION_SIZE
+from export.npc.world.spec import MASK_SIZE, observation_space
 
 pytestmark = pytest.mark.usefixtures("dotnet_client")
 AGENTS = 5
@@ -32,7 +32,7 @@ class Ran:
 def live(served: SidecarProcess, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """One run of all calls."""
     folder = tmp_path_factory.mktemp("dotnet")
-    said = dotnet_program.run("live", folder, served.address, AVATAR, NPC, str(OBSERVATION_SIZE))
+    said = dotnet_program.run("live", folder, served.address, AVATAR, NPC)
     assert "error" not in said, said["error"]
     return Ran(said, folder)
 
@@ -70,12 +70,21 @@ def test_a_stream_puts_large_avatars_together_from_their_chunks(live: Ran) -> No
 
 
 def test_its_actions_are_pythons(served: SidecarProcess, live: Ran) -> None:
-    observations = np.repeat(0.25 * np.arange(1, AGENTS + 1, dtype=np.float32)[:, None], OBSERVATION_SIZE, axis=1)
+    values = 0.125 * np.arange(1, AGENTS + 1, dtype=np.float32)
+    observations = {
+        name: np.broadcast_to(values.reshape(-1, *[1] * len(box.shape)), (AGENTS, *box.shape))
+        for name, box in observation_space().items()
+    }
+    mask = np.ones((AGENTS, MASK_SIZE), bool)
+    mask[:, -1] = False
     with Client(served.address) as client:
-        group = Group(NPC, range(1, AGENTS + 1), {"observation": observations})
-        expected = client.choose_actions([group])[0].actions["move"]
-    given = np.array(live.said["actions"].split(), np.float32).reshape(expected.shape)
+        group = Group(NPC, range(1, AGENTS + 1), observations, action_mask=mask)
+        answer = client.choose_actions([group])[0]
+    expected = answer.actions["action"]
+    given = np.array(live.said["actions"].split(), np.int64).reshape(expected.shape)
     np.testing.assert_array_equal(given, expected)
+    likely = np.array(live.said["log-probabilities"].split(), np.float32)
+    np.testing.assert_allclose(likely, answer.log_probabilities, rtol=1e-6)
     assert live.said["statuses"] == " ".join(["Ok"] * AGENTS)
     assert live.said["ended"] == "True"
 
@@ -85,13 +94,14 @@ def test_one_bad_agent_fails_alone(live: Ran) -> None:
     assert "NaN" in live.said["failure"]
 
 
-def test_a_policy_describes_itself_and_says_how_likely_its_actions_were(live: Ran) -> None:
-    assert live.said["described"] == f"observation Float32 {OBSERVATION_SIZE}"
-    assert live.said["log-probabilities"] == "0"
+def test_a_policy_describes_itself(live: Ran) -> None:
+    boxes = observation_space()
+    shapes = {name: "x".join(map(str, box.shape)) for name, box in boxes.items()}
+    assert sorted(live.said["described"].split(", ")) == sorted(f"{name} Float32 {shape}" for name, shape in shapes.items())
 
 
 def test_an_action_that_the_model_has_not_is_named_with_those_it_has(live: Ran) -> None:
-    assert live.said["unknown action"] == 'no continuous action "jump", the model has [move]'
+    assert live.said["unknown action"] == 'no continuous action "jump", the model has discrete action'
 
 
 @pytest.mark.parametrize(

@@ -13,22 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import player
 import pytest
 import run
-import walks
 from bundles import AVATAR, NPC
 from PIL import Image
 from sidecar_process import SidecarProcess, sidecar
+from walks import Walk, walk
 
 from bridge.client import Client
 from bridge.v1.avatar_service_pb2 import AvatarSpec, Truncation
+from export.npc.world.simulation import World
 
 pytestmark = pytest.mark.usefixtures("unity_player")
 AGENTS = 32
 TICKS = 200
-TOLERANCE_METRES = 0.05
+SEED, SAMPLE_SEED = 17, 7
+TOLERANCE_METRES = 0.001
 SEEDS = (0, 1, 7, -1)
 TRUNCATION = 0.6
 RESULT_SECONDS = 150.0
@@ -46,29 +47,30 @@ class Played:
 def scenario(web: str, **settings: Any) -> dict[str, Any]:
     """Return a scenario without waits between frames."""
     common = {"avatar_model": AVATAR, "npc_model": NPC, "seeds": [], "truncation": TRUNCATION, "frame_rate": -1}
+    common |= {"plazas": AGENTS, "seed": SEED}
     return {"web": web, "timeout_seconds": 120.0, **common, **settings}
 
 
 @pytest.fixture(scope="module")
-def worlds(served: SidecarProcess) -> list[dict[str, Any]]:
-    """Worlds in which the served policy touches nothing."""
-    with Client(served.address) as client:
-        return walks.clear_worlds(walks.through(client, NPC), AGENTS)
-
-
-@pytest.fixture(scope="module")
-def played(served: SidecarProcess, worlds: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Played:
-    """One run in which all goes well: avatars, calls without components, 32 NPCs for 200 ticks."""
+def played(served: SidecarProcess, tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """One run in which all goes well: avatars, calls without components, the sample, 32 assistants for 200 ticks."""
     folder = tmp_path_factory.mktemp("played")
-    course = walks.write_course(worlds, folder / "course.json")
-    settings = scenario(served.web, seeds=list(SEEDS), stream_size=1024, sample=True, course=str(course), ticks=TICKS)
+    settings = scenario(served.web, seeds=list(SEEDS), stream_size=1024, sample=True, ticks=TICKS)
     with player.playing(settings, folder) as running:
         return Played(running.result(RESULT_SECONDS), folder)
 
 
-def positions(result: dict[str, Any]) -> npt.NDArray[np.float64]:
-    """Return where the NPCs' transforms stand, in glTF's space: Unity's x is mirrored."""
-    return np.array([[-npc["position_x"], npc["position_z"]] for npc in result["npcs"]])
+@pytest.fixture(scope="module")
+def walked(served: SidecarProcess) -> Walk:
+    """Where Python's assistants go in the same worlds, by the same sidecar."""
+    with Client(served.address) as client:
+        return walk(client, NPC, plazas=AGENTS, seed=SEED, ticks=TICKS)
+
+
+def where_pythons_are(result: dict[str, Any], walked: Walk) -> float:
+    """Return the share of assistants that stand where Python's do: a rounding that turns a choice leads one elsewhere."""
+    at = np.array([[npc["world_x"], npc["world_z"]] for npc in result["npcs"]])
+    return float((np.linalg.norm(at - walked.xz, axis=1) <= TOLERANCE_METRES).mean())
 
 
 def test_the_scenario_ends_well_in_unity_2017(played: Played) -> None:
@@ -96,19 +98,11 @@ def test_different_seeds_give_different_textures(played: Played) -> None:
     assert {avatar["format"] for avatar in played.result["avatars"]} == {"RGBA32"}
 
 
-def test_32_npcs_end_a_course_where_python_ends_it(
-    served: SidecarProcess, played: Played, worlds: list[dict[str, Any]]
-) -> None:
+def test_32_assistants_go_where_pythons_go(played: Played, walked: Walk) -> None:
     assert played.result["ticks"] == TICKS
-    assert [npc["contacts"] for npc in played.result["npcs"]] == [0] * AGENTS
     assert {npc["source"] for npc in played.result["npcs"]} == {"Model"}
-    with Client(served.address) as client:
-        expected = walks.ends(worlds, walks.through(client, NPC), TICKS)
-    start = np.array([[world["x"], world["z"]] for world in worlds])
-    walked = np.linalg.norm(expected - start, axis=1)
-    assert np.median(walked) > 20 * TOLERANCE_METRES, "the NPCs hardly move: the comparison would say nothing"
-    apart = np.linalg.norm(positions(played.result) - expected, axis=1)
-    assert apart.max() <= TOLERANCE_METRES
+    assert where_pythons_are(played.result, walked) >= 0.9
+    assert len(played.result["episodes"]) == len(walked.episodes) > AGENTS
 
 
 def test_a_stream_of_12_mib_arrives_whole_on_the_main_thread(played: Played) -> None:
@@ -131,13 +125,14 @@ def test_a_call_without_a_component_ends_as_it_should(played: Played, expected: 
     assert expected in played.result["calls"]
 
 
-def test_the_samples_scene_plays(played: Played, worlds: list[dict[str, Any]]) -> None:
+def test_the_samples_scene_plays(played: Played) -> None:
     assert played.result["sample_avatars"] == 16
     assert played.result["sample_ticks"] >= 20
     assert played.result["sample_morph"] >= 5
     objects = played.result["sample_objects"]
-    assert [objects.count(name) for name in ("User", "NPC")] == [4, 4]
-    assert objects.count("Obstacle") == sum(len(world["obstacles"]) for world in worlds[:4])
+    assert [objects.count(name) for name in ("User", "NPC", "Person", "Wall", "fountain", "book")] == [4, 4, 16, 16, 4, 4]
+    layout = World(4, SAMPLE_SEED).layout
+    assert objects.count("Obstacle") == (layout.solid_radius[:, 7:] > 0).sum()
 
 
 def test_a_session_is_ended_when_its_brain_is_disabled(served: SidecarProcess, played: Played) -> None:
@@ -146,12 +141,9 @@ def test_a_session_is_ended_when_its_brain_is_disabled(served: SidecarProcess, p
         assert not client.end_session(played.result["ended_session"])
 
 
-def test_components_report_a_killed_sidecar_and_recover_when_it_is_back(
-    exported: Path, worlds: list[dict[str, Any]], tmp_path: Path
-) -> None:
-    course = walks.write_course(worlds, tmp_path / "course.json")
+def test_components_report_a_killed_sidecar_and_recover_when_it_is_back(exported: Path, walked: Walk, tmp_path: Path) -> None:
     with sidecar(exported) as process:
-        settings = scenario(process.web, seeds=[1], course=str(course), ticks=TICKS, tick_seconds=0.02)
+        settings = scenario(process.web, seeds=[1], ticks=TICKS, tick_seconds=0.02)
         with player.playing(settings, tmp_path) as running:
             running.wait_for("tick 50", EVENT_SECONDS)
             process.kill()
@@ -161,24 +153,25 @@ def test_components_report_a_killed_sidecar_and_recover_when_it_is_back(
             running.wait_for("npc recovered", EVENT_SECONDS)
             running.wait_for("avatar recovered", EVENT_SECONDS)
             result = running.result(RESULT_SECONDS)
-        with Client(process.address) as client:
-            expected = walks.ends(worlds, walks.through(client, NPC), TICKS)
     assert result["ok"], result["error"]
     assert result["ticks"] == TICKS
     events = result["events"]
     failed = next(i for i, event in enumerate(events) if event.startswith("npc failed Unavailable"))
     recovered = events.index("npc recovered", failed)
     assert events.index("tick 50") < failed < recovered < events.index("tick 200")
-    apart = np.linalg.norm(positions(result) - expected, axis=1)
-    assert apart.max() <= TOLERANCE_METRES, "a tick was lost or acted on twice"
+    assert where_pythons_are(result, walked) >= 0.9, "a tick was lost or acted on twice"
 
 
 def test_the_demo_scenario_leaves_pictures_and_timings(served: SidecarProcess, tmp_path: Path) -> None:
     assert run.main(run.RunConfig(web=served.web, out=tmp_path, frame_rate=-1)) == 0
     result = json.loads((tmp_path / "result.json").read_text())
-    assert [(line["batch"], line["calls"]) for line in result["rows"]] == [(1, run.SHOWN_SEEDS - 1), (AGENTS, TICKS - 1)]
+    assert [(line["batch"], line["calls"]) for line in result["rows"]] == [
+        (1, run.SHOWN_SEEDS - 1),
+        (run.PLAZAS, run.TICKS - 1),
+    ]
     assert all(0 < line["p50_ms"] <= line["p99_ms"] for line in result["rows"])
-    assert (result["npcs"], result["ticks"]) == (AGENTS, TICKS)
+    assert (result["npcs"], result["ticks"]) == (run.PLAZAS, run.TICKS)
+    assert 0 < result["fulfilled"] <= result["episodes"]
     assert len(result["avatars"]) == run.SHOWN_SEEDS
     for name in result["avatars"]:
         with Image.open(tmp_path / name) as picture:

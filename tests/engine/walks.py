@@ -1,50 +1,58 @@
-"""Courses for a policy, and where Python's plaza ends on them when the sidecar chooses the actions."""
+"""The assistant's episodes in Python's world, each tick one `ChooseActions` call to a sidecar, as the engine plays them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from bridge.client import Client, Group
-from export.npc.course import COURSE_TICKS, constants, course, plaza_from, simulate
-
-CANDIDATES = 96
-SEED = 5
-Choose = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+from export.npc.world.simulation import World
+from export.npc.world.spec import SPEED_BINS, TASKS, TURN_BINS, WorldConfig
 
 
-def through(client: Client, model: str) -> Choose:
-    """Return the policy `model` as the sidecar serves it."""
+@dataclass(frozen=True)
+class Episode:
+    """An episode that is over: which it was, what was asked for, and what became of it."""
 
-    def choose(observations: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        group = Group(model, range(1, len(observations) + 1), {"observation": observations})
-        return client.choose_actions([group])[0].actions["move"]
-
-    return choose
-
-
-def clear_worlds(choose: Choose, count: int) -> list[dict[str, Any]]:
-    """Return worlds in which this policy touches nothing for `COURSE_TICKS` ticks."""
-    worlds = course(SEED, CANDIDATES)
-    plaza = plaza_from(worlds)
-    for _ in range(COURSE_TICKS):
-        plaza.step(choose(plaza.observe()))
-    clear = [world for world, contacts in zip(worlds, plaza.contacts, strict=True) if contacts == 0]
-    assert len(clear) >= count, f"the policy stays clear in {len(clear)} of {CANDIDATES} worlds, {count} are wanted"
-    return clear[:count]
+    plaza: int
+    episode: int
+    task: str
+    done: bool
+    ticks: int
+    total: float
 
 
-def write_course(worlds: list[dict[str, Any]], path: Path) -> Path:
-    """Write a course file for the player."""
-    path.write_text(json.dumps({"constants": constants(), "ticks": COURSE_TICKS, "worlds": worlds}))
-    return path
+@dataclass(frozen=True)
+class Walk:
+    """Where the assistants stand at the end, float64[N, 2] in glTF's space, and the episodes that are over."""
+
+    xz: npt.NDArray[np.float64]
+    episodes: list[Episode]
 
 
-def ends(worlds: list[dict[str, Any]], choose: Choose, ticks: int) -> npt.NDArray[np.float64]:
-    """Return the NPCs' positions (x, z) in glTF's space after `ticks` ticks, float64[N, 2]."""
-    return simulate(worlds, choose, ticks)[-1]
+def walk(client: Client, model: str, *, plazas: int, seed: int, ticks: int, config: WorldConfig | None = None) -> Walk:
+    """Play worlds of one agent each; those that are over begin the next episode."""
+    world = World(plazas, seed, config)
+    starts = np.ones(plazas, bool)
+    episodes: list[Episode] = []
+    for tick in range(ticks):
+        group = Group(
+            model, range(1, plazas + 1), world.observe(), episode_starts=starts.tolist(), action_mask=world.action_masks()
+        )
+        bins = client.choose_actions([group], tick=tick)[0].actions["action"][:, None]
+        world.step(SPEED_BINS[bins[..., 0]] * world.config.top_speed, TURN_BINS[bins[..., 1]], bins[..., 2])
+        terminated, truncated = world.over()
+        starts = terminated | truncated
+        ended = np.flatnonzero(starts)
+        episodes += [_episode(world, plaza) for plaza in ended]
+        if len(ended):
+            world.reset(ended)
+    return Walk(world.xz[:, 0].copy(), episodes)
+
+
+def _episode(world: World, plaza: int) -> Episode:
+    task = TASKS[world.layout.task[plaza, 0]]
+    done, total = bool(world.done[plaza, 0]), float(world.returns[plaza, 0])
+    return Episode(int(plaza), int(world.episode[plaza]), task, done, int(world.tick[plaza]), total)

@@ -165,6 +165,8 @@ def test_options_that_can_not_train_are_refused(tmp_path: Path) -> None:
         train(tiny_config(tmp_path, steps=0))
     with pytest.raises(ValueError, match=r"batch is 400, expected 2 .. 64"):
         train(tiny_config(tmp_path, batch=400))
+    with pytest.raises(ValueError, match=r"seconds is -1\.0, expected 0 or more"):
+        tiny_config(tmp_path, seconds=-1.0)
     with pytest.raises(ValueError, match=r"without names \['smell'\], expected some of vision, audio"):
         tiny_config(tmp_path, without=("smell",))
     with pytest.raises(checkpoint.CheckpointError, match="train first"):

@@ -1,4 +1,4 @@
-"""The client core as a program on .NET 8, for the tests of HTTP/2."""
+"""The client core and the sample's world as a program on .NET 8: for the tests of HTTP/2 and of the world's port."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from csharp_build import BUILD, HERE, STRICT, build, client
+from csharp_build import BUILD, HERE, PROJECT, STRICT, build, client
 from packages import DOTNET, sha256, unpacked
 from platforms import dotnet
 from roslyn import ENVIRONMENT, dotnet_root
@@ -19,7 +19,8 @@ def prepared() -> Path:
     """Return the folder of the program, Program.dll beside what it needs, built once for each state of the sources."""
     platform = dotnet()
     libraries = client(platform)
-    sources = [path for folder in ("dotnet", "shared") for path in (HERE / "csharp" / folder).glob("*.cs")]
+    folders = (HERE / "csharp" / "dotnet", HERE / "csharp" / "shared", PROJECT / "Assets" / "Sample" / "World")
+    sources = [path for folder in folders for path in folder.glob("*.cs")]
     program = build(platform, "Program", sources, libraries, *STRICT, "-target:exe")
     place = BUILD / "-".join(["dotnet", *(sha256(path)[:6] for path in (*libraries, program))])
     place.mkdir(parents=True, exist_ok=True)

@@ -6,19 +6,18 @@ import json
 import statistics
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
-from csharp_build import PROJECT, CompileError
+from csharp_build import CompileError
 from packages import Unavailable
 from player import NOT_RUN, NOTICE, UNITY_VERSION, PlayerError, playing, prepared
 
-COURSE = PROJECT / "Assets" / "Sample" / "Resources" / "plaza-course.json"
 CLIENT = f"C# in a Unity {UNITY_VERSION} player"
 SHOWN_SEEDS = 16
-TICKS = 200
+PLAZAS, TICKS, SEED = 32, 300, 2_026
 
 
 @dataclass(frozen=True)
@@ -28,19 +27,17 @@ class RunConfig:
     web: str
     """Address of the sidecar's web port, http://127.0.0.1:50052."""
     scenario: Literal["demo"] = "demo"
-    """demo: 16 avatars become textures, 32 NPCs walk 200 ticks."""
+    """demo: 16 avatars become textures, 32 assistants serve their users for 300 ticks."""
     out: Path = Path("out/engine")
     """Folder for result.json and the textures, as avatar-<seed>.png and raw .rgba."""
     avatar_model: str = "pixel"
     """Name of the avatar model."""
     npc_model: str = "assistant"
-    """Name of the NPC policy."""
+    """Name of the policy of the assistants, one of the assistant's world."""
     frame_rate: int = 60
     """Frames a second, as a game has them; an answer is taken at the beginning of a frame. -1 for as many as it gives."""
     timeout_seconds: float = 120.0
     """Seconds after which a scenario that is not done has failed."""
-    course: Path = field(default=COURSE)
-    """The course that the NPCs walk, written by `python -m export npc course`."""
 
 
 def demo(config: RunConfig) -> dict[str, Any]:
@@ -50,7 +47,8 @@ def demo(config: RunConfig) -> dict[str, Any]:
         "avatar_model": config.avatar_model,
         "npc_model": config.npc_model,
         "seeds": list(range(SHOWN_SEEDS)),
-        "course": str(config.course.resolve()),
+        "plazas": PLAZAS,
+        "seed": SEED,
         "ticks": TICKS,
         "frame_rate": config.frame_rate,
         "timeout_seconds": config.timeout_seconds,
@@ -65,7 +63,7 @@ def summary(played: dict[str, Any], config: RunConfig) -> dict[str, Any]:
     frames += [f"{statistics.median(played['tick_frames'][1:]):g} frames a tick at {config.frame_rate} frames/s"]
     rows = [
         row("GenerateAvatars → Texture2D", 1, [avatar["ms"] for avatar in avatars]),
-        row(f"ChooseActions, {agents} NPCs, tick to tick", agents, played["tick_ms"][1:]),
+        row(f"ChooseActions, {agents} assistants, tick to tick", agents, played["tick_ms"][1:]),
     ]
     return {
         "ok": played["ok"],
@@ -76,7 +74,8 @@ def summary(played: dict[str, Any], config: RunConfig) -> dict[str, Any]:
         "avatars": [f"avatar-{avatar['seed']}.png" for avatar in played["avatars"]],
         "npcs": agents,
         "ticks": played["ticks"],
-        "contacts": sum(npc["contacts"] for npc in played["npcs"]),
+        "episodes": len(played["episodes"]),
+        "fulfilled": sum(episode["done"] for episode in played["episodes"]),
         "not_run": NOT_RUN,
     }
 
@@ -110,7 +109,8 @@ def main(config: RunConfig) -> int:
     (config.out / "result.json").write_text(json.dumps(result, indent=2) + "\n")
     for line in result["rows"]:
         print(f"{line['call']}: p50 {line['p50_ms']} ms, p99 {line['p99_ms']} ms over {line['calls']} calls")
-    print(f"{'; '.join(result['frames'])}; {result['npcs']} NPCs walked {result['ticks']} ticks")
+    done = f"{result['fulfilled']} of {result['episodes']} requests that ended were fulfilled"
+    print(f"{'; '.join(result['frames'])}; {result['npcs']} assistants, {result['ticks']} ticks: {done}")
     print(f"result: {config.out / 'result.json'}")
     return 0
 

@@ -91,6 +91,9 @@ class TrainConfig:
     """CPU threads of PyTorch; networks of this size run fastest on one."""
 
     def __post_init__(self) -> None:
+        for name in ("steps", "seconds", "cloning_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
         unknown = set(self.without) - set(MODALITIES)
         if unknown:
             raise ValueError(f"without names {sorted(unknown)}, expected some of {', '.join(MODALITIES)}")

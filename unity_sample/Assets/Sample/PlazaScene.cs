@@ -4,8 +4,8 @@ using UnityEngine;
 namespace Metabridge.Sample
 {
     /// <summary>
-    /// Builds the sample at play: a wall of avatars, above it one that turns into others and, in front, NPCs that follow their users
-    /// through the plaza. It needs a sidecar that serves the models named here.
+    /// Builds the sample at play: a wall of avatars, above it one that turns into others and, in front, plazas in which assistants do
+    /// what their users ask for. It needs a sidecar that serves the models named here.
     /// </summary>
     public sealed class PlazaScene : MonoBehaviour
     {
@@ -16,23 +16,23 @@ namespace Metabridge.Sample
         [SerializeField] string npcModel = "assistant";
         [SerializeField] int columns = 8;
         [SerializeField] int rows = 2;
-        [SerializeField] int npcCount = 4;
+        [SerializeField] int plazaCount = 4;
+        [SerializeField] int seed = 7;
 
         readonly List<Material> materials = new List<Material>();
 
         /// <summary>Address of the sidecar's web port; set before Start.</summary>
         public string Address { get => address; set => address = value; }
 
-        /// <summary>Where the NPCs walk; the sample's own course unless set before Start.</summary>
-        public PlazaCourse Course { get; set; }
+        /// <summary>Number of plazas, an assistant in each; set before Start.</summary>
+        public int PlazaCount { get => plazaCount; set => plazaCount = value; }
 
         void Start()
         {
             for (int i = 0; i < columns * rows; i++) HangAvatar(i);
             HangMorph();
-            var course = Course ?? JsonUtility.FromJson<PlazaCourse>(Resources.Load<TextAsset>("plaza-course").text);
             var brain = CreateBrain();
-            for (int i = 0; i < Mathf.Min(npcCount, course.worlds.Length); i++) Populate(course, i, brain);
+            for (int i = 0; i < plazaCount; i++) Populate(i, brain);
         }
 
         void OnDestroy()
@@ -81,32 +81,19 @@ namespace Metabridge.Sample
             brain.Address = address;
             brain.Model = npcModel;
             brain.Failed += error => Debug.LogWarning("The sidecar does not answer, trying again: " + error.Message, brain);
+            brain.AgentFailed += npc => Debug.LogWarning(npc.name + " fails: " + npc.Failure, npc);
             brain.Recovered += () => Debug.Log("The sidecar answers again.", brain);
             return brain;
         }
 
-        void Populate(PlazaCourse course, int index, NpcBrain brain)
+        void Populate(int index, NpcBrain brain)
         {
-            var place = new GameObject("Plaza " + index).transform;
-            place.SetParent(transform, false);
-            place.localPosition = new Vector3(Pitch * (index - 0.5f * (npcCount - 1)), 0f, 0f);
-            var state = course.worlds[index];
-            foreach (var obstacle in state.obstacles)
-            {
-                var pillar = Create(PrimitiveType.Cylinder, "Obstacle", place).transform;
-                pillar.localPosition = new Vector3((float)-obstacle.x, 1f, (float)obstacle.z);
-                pillar.localScale = new Vector3(2f * (float)obstacle.radius, 1f, 2f * (float)obstacle.radius);
-            }
-            var user = Create(PrimitiveType.Capsule, "User", place).transform;
-            user.localPosition = Vector3.up;
-            var body = Create(PrimitiveType.Cube, "NPC", place);
-            body.transform.localPosition = 0.5f * Vector3.up;
-            body.transform.localScale = new Vector3(0.6f, 1f, 0.8f);
-            var npc = body.AddComponent<PlazaNpc>();
-            npc.World = new PlazaWorld(course.constants, state);
-            npc.User = user;
-            npc.Show();
-            npc.Brain = brain;
+            var plaza = new GameObject("Plaza " + index).AddComponent<AssistantPlaza>();
+            plaza.transform.SetParent(transform, false);
+            plaza.transform.localPosition = new Vector3(Pitch * (index - 0.5f * (plazaCount - 1)), 0f, 0f);
+            plaza.Build(new AssistantWorld(new AssistantConfig(), (ulong)seed, (ulong)index));
+            brain.Ticked += tick => plaza.Step();
+            foreach (var npc in plaza.Npcs) npc.Brain = brain;
         }
 
         static GameObject Create(PrimitiveType type, string name, Transform parent)

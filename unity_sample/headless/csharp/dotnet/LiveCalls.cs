@@ -21,7 +21,7 @@ namespace Metabridge.Headless
         readonly string folder;
         readonly string avatarModel;
         readonly string npcModel;
-        readonly int observationSize;
+        PolicyDescription policy;
         readonly HttpClientTransport transport;
 
         internal LiveCalls(Action<string, string> report, string folder, string[] arguments)
@@ -31,7 +31,6 @@ namespace Metabridge.Headless
             transport = new HttpClientTransport("http://" + arguments[0], new SocketsHttpHandler());
             avatarModel = arguments[1];
             npcModel = arguments[2];
-            observationSize = int.Parse(arguments[3], CultureInfo.InvariantCulture);
         }
 
         internal async Task Run()
@@ -77,26 +76,28 @@ namespace Metabridge.Headless
 
         async Task Npcs()
         {
+            policy = await new NpcClient(transport).DescribeAsync(npcModel);
+            var observed = new List<string>();
+            foreach (string name in policy.Observations)
+            {
+                var seen = policy.Observation(name);
+                observed.Add(name + " " + seen.Dtype + " " + string.Join("x", seen.Shape));
+            }
+            report("described", string.Join(", ", observed));
             var group = Group(Agents);
             var actions = (await new NpcClient(transport).ChooseAsync(new[] { group }, "dotnet", 3))[0];
             var values = new List<string>();
             for (int row = 0; row < Agents; row++)
             {
-                for (int i = 0; i < 2; i++) values.Add(actions[row].Continuous("move", i).ToString("R", CultureInfo.InvariantCulture));
+                for (int i = 0; i < 3; i++) values.Add(actions[row].Discrete("action", i).ToString(CultureInfo.InvariantCulture));
             }
             report("actions", string.Join(" ", values));
             report("statuses", string.Join(" ", actions.Statuses));
-            report("log-probabilities", actions.LogProbabilities.Count.ToString());
-            var policy = await new NpcClient(transport).DescribeAsync(npcModel);
-            var seen = policy.Observations[0];
-            report("described", seen.Name + " " + seen.Dtype + " " + string.Join("x", seen.Shape));
+            report("log-probabilities", string.Join(" ", actions.LogProbabilities));
             report("unknown action", Caught(() => actions[0].Continuous("jump", 0)));
             report("ended", (await new NpcClient(transport).EndSessionAsync("dotnet")).ToString());
-            group = new NpcGroup(npcModel);
-            group.Observe("observation", new float[observationSize]);
-            group.AddAgent(1, true);
-            group.Observe("observation", Filled(float.NaN));
-            group.AddAgent(2, true);
+            group = Group(1);
+            Add(group, 2, float.NaN);
             actions = (await new NpcClient(transport).ChooseAsync(new[] { group }))[0];
             report("one bad agent", actions[0].Status + " " + actions[1].Status + " " + actions[1].Source);
             report("failure", actions.Failures[2]);
@@ -153,12 +154,25 @@ namespace Metabridge.Headless
         NpcGroup Group(int agents)
         {
             var group = new NpcGroup(npcModel);
-            for (int agent = 0; agent < agents; agent++)
-            {
-                group.Observe("observation", Filled(0.25f * (agent + 1)));
-                group.AddAgent((ulong)agent + 1, true);
-            }
+            for (int agent = 0; agent < agents; agent++) Add(group, (ulong)agent + 1, 0.125f * (agent + 1));
             return group;
+        }
+
+        // An agent that observes one value everywhere and may do anything but its last act.
+        void Add(NpcGroup group, ulong id, float value)
+        {
+            foreach (string name in policy.Observations)
+            {
+                long size = 1;
+                foreach (long axis in policy.Observation(name).Shape) size *= axis;
+                var values = new float[size];
+                for (int i = 0; i < values.Length; i++) values[i] = value;
+                policy.Write(group, name, values);
+            }
+            var mask = new bool[policy.MaskWidth];
+            for (int i = 0; i < mask.Length - 1; i++) mask[i] = true;
+            group.Allow(mask);
+            group.AddAgent(id, true);
         }
 
         NpcGroup Empty()
@@ -166,13 +180,6 @@ namespace Metabridge.Headless
             var group = Group(1);
             group.Clear();
             return group;
-        }
-
-        float[] Filled(float value)
-        {
-            var values = new float[observationSize];
-            for (int i = 0; i < values.Length; i++) values[i] = value;
-            return values;
         }
 
         void Write(string name, byte[] data)

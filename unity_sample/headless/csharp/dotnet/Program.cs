@@ -23,8 +23,10 @@ namespace Metabridge.Headless
                 else if (arguments[0] == "scenes") await Scenes(rest[0], Path.GetDirectoryName(file));
                 else if (arguments[0] == "cancelled") await Cancelled(rest[0]);
                 else if (arguments[0] == "npcs") await new NpcCalls(Report).Run(rest[0], rest[1]);
+                else if (arguments[0] == "policies") await Policies(rest[0]);
+                else if (arguments[0] == "world") new WorldReplay(rest[0], Path.GetDirectoryName(file)).Run(Report);
                 else if (arguments[0] == "live") await new LiveCalls(Report, Path.GetDirectoryName(file), rest).Run();
-                else throw new ArgumentException("no part \"" + arguments[0] + "\", there are offline, live, avatars, scenes, npcs and cancelled");
+                else throw new ArgumentException("no part \"" + arguments[0] + "\", there are offline, live, avatars, scenes, npcs, policies, world and cancelled");
             }
             catch (Exception error)
             {
@@ -56,6 +58,14 @@ namespace Metabridge.Headless
             using (var transport = new HttpClientTransport("http://" + address, new SocketsHttpHandler()))
             {
                 await new SceneCalls(Report, folder, transport).Run();
+            }
+        }
+
+        static async Task Policies(string address)
+        {
+            using (var transport = new HttpClientTransport("http://" + address, new SocketsHttpHandler()))
+            {
+                await new PolicyCalls(Report, transport).Run();
             }
         }
 

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
+using Metabridge.Sample;
 using UnityEngine;
 
 namespace Metabridge.Headless
@@ -14,7 +15,10 @@ namespace Metabridge.Headless
         public string npc_model;
         public long[] seeds;
         public float truncation;
-        public string course;
+        public AssistantConfig world = new AssistantConfig();
+        public int plazas;
+        public long seed;
+        public int[] actions;
         public int ticks;
         public float tick_seconds;
         public int frame_rate;
@@ -23,6 +27,7 @@ namespace Metabridge.Headless
         public string picture;
         public bool cancelled;
         public bool scenes;
+        public bool npcs;
         public float timeout_seconds;
         public string output;
 
@@ -56,11 +61,23 @@ namespace Metabridge.Headless
     {
         public double world_x;
         public double world_z;
-        public float position_x;
-        public float position_z;
-        public int contacts;
+        public int episode;
+        public int tick;
         public string source;
         public string failure;
+    }
+
+    /// <summary>An assistant's episode that is over.</summary>
+    [Serializable]
+    public sealed class EpisodeResult
+    {
+        public int plaza;
+        public int episode;
+        public string task;
+        public bool done;
+        public int ticks;
+        public double total;
+        public int contacts;
     }
 
     /// <summary>What happened, written to the file after -result when all is over.</summary>
@@ -75,6 +92,7 @@ namespace Metabridge.Headless
         public string ended_session = "";
         public List<AvatarResult> avatars = new List<AvatarResult>();
         public List<NpcResult> npcs = new List<NpcResult>();
+        public List<EpisodeResult> episodes = new List<EpisodeResult>();
         public List<double> tick_ms = new List<double>();
         public List<int> tick_frames = new List<int>();
         public int sample_avatars;

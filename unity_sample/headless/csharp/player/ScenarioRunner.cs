@@ -6,11 +6,12 @@ using System.Threading.Tasks;
 using Metabridge.Sample;
 using Metabridge.Transport;
 using UnityEngine;
+using UnityEngine.SceneManagement;
 
 namespace Metabridge.Headless
 {
     /// <summary>
-    /// Plays a scenario with the package's components: avatars become textures, NPCs walk their course. Every event is a line of
+    /// Plays a scenario with the package's components: avatars become textures, assistants serve their users. Every event is a line of
     /// the file events.txt as it happens; the result file is written last and says whether all was well.
     /// </summary>
     public sealed class ScenarioRunner : MonoBehaviour
@@ -18,7 +19,7 @@ namespace Metabridge.Headless
         readonly Result result = new Result();
         readonly Stopwatch clock = Stopwatch.StartNew();
         Scenario scenario;
-        PlazaNpc[] npcs = new PlazaNpc[0];
+        Plazas plazas;
         bool isOver;
 
         void Start()
@@ -28,6 +29,7 @@ namespace Metabridge.Headless
             try
             {
                 scenario = Scenario.Load();
+                foreach (var root in SceneManager.GetActiveScene().GetRootGameObjects()) root.SetActive(root == gameObject);
                 QualitySettings.vSyncCount = 0;
                 Application.targetFrameRate = scenario.frame_rate;
                 Note("started");
@@ -62,7 +64,9 @@ namespace Metabridge.Headless
             if (!string.IsNullOrEmpty(scenario.picture)) yield return CallAvatars();
             if (scenario.cancelled) yield return Calling(transport => new CancelledMorphs(Report, transport).Run());
             if (scenario.scenes) yield return CallScenes();
+            if (scenario.npcs) yield return CallNpcs();
             if (scenario.sample) yield return PlaySample();
+            if (scenario.actions != null && scenario.actions.Length > 0) yield return new SensePlay(scenario).Run();
             if (scenario.ticks > 0) yield return Walk(source);
             End("");
         }
@@ -87,6 +91,12 @@ namespace Metabridge.Headless
             yield return new ScenePlay(scenario, Report).Run();
         }
 
+        IEnumerator CallNpcs()
+        {
+            yield return Calling(transport => new PolicyCalls(Report, transport).Run());
+            yield return new NpcPlay(scenario, Report).Run();
+        }
+
         IEnumerator Calling(Func<ITransport, Task> calls)
         {
             using (var transport = new UnityWebRequestTransport(scenario.web))
@@ -106,7 +116,6 @@ namespace Metabridge.Headless
         {
             var scene = new GameObject("Sample").AddComponent<PlazaScene>();
             scene.Address = scenario.web;
-            scene.Course = JsonUtility.FromJson<PlazaCourse>(File.ReadAllText(scenario.course));
             yield return null;
             var brain = scene.GetComponent<NpcBrain>();
             var morph = scene.GetComponentInChildren<AvatarMorph>();
@@ -156,7 +165,6 @@ namespace Metabridge.Headless
 
         IEnumerator Walk(AvatarSource source)
         {
-            var course = JsonUtility.FromJson<PlazaCourse>(File.ReadAllText(scenario.course));
             var brain = new GameObject("Brain").AddComponent<NpcBrain>();
             brain.Address = scenario.web;
             brain.Model = scenario.npc_model;
@@ -167,11 +175,15 @@ namespace Metabridge.Headless
                 source.Seed++;
             };
             brain.Recovered += () => Note("npc recovered");
-            npcs = Populate(course, brain);
+            brain.AgentFailed += npc => Note("agent " + npc.Id + " failed " + npc.Failure);
+            plazas = new Plazas(scenario);
+            for (int i = 0; i < plazas.All.Count; i++) Watch(i, plazas.All[i]);
+            foreach (var npc in plazas.Npcs()) npc.Brain = brain;
             var watch = Stopwatch.StartNew();
             int frame = Time.frameCount;
             brain.Ticked += tick =>
             {
+                plazas.Step();
                 result.tick_ms.Add(watch.Elapsed.TotalMilliseconds);
                 result.tick_frames.Add(Time.frameCount - frame);
                 watch = Stopwatch.StartNew();
@@ -185,17 +197,25 @@ namespace Metabridge.Headless
             yield return new WaitForSecondsRealtime(0.5f);
         }
 
-        static PlazaNpc[] Populate(PlazaCourse course, NpcBrain brain)
+        void Watch(int index, AssistantPlaza plaza)
         {
-            var npcs = new PlazaNpc[course.worlds.Length];
-            for (int i = 0; i < npcs.Length; i++)
+            plaza.Ended += world =>
             {
-                npcs[i] = new GameObject("NPC " + i).AddComponent<PlazaNpc>();
-                npcs[i].World = new PlazaWorld(course.constants, course.worlds[i]);
-                npcs[i].Show();
-                npcs[i].Brain = brain;
-            }
-            return npcs;
+                for (int i = 0; i < world.Agents.Length; i++)
+                {
+                    var agent = world.Agents[i];
+                    result.episodes.Add(new EpisodeResult
+                    {
+                        plaza = index,
+                        episode = world.Episode,
+                        task = AssistantSpec.Tasks[(int)world.Layout.Tasks[i]],
+                        done = agent.IsDone,
+                        ticks = world.Tick,
+                        total = agent.Return,
+                        contacts = agent.Contacts,
+                    });
+                }
+            };
         }
 
         void Note(string what)
@@ -209,7 +229,7 @@ namespace Metabridge.Headless
         {
             if (isOver) return;
             isOver = true;
-            foreach (var npc in npcs) result.npcs.Add(Describe(npc));
+            if (plazas != null) foreach (var npc in plazas.Npcs()) result.npcs.Add(Describe(npc));
             result.ok = error.Length == 0;
             result.error = error;
             string path = Scenario.Argument("-result");
@@ -218,16 +238,15 @@ namespace Metabridge.Headless
             Application.Quit();
         }
 
-        static NpcResult Describe(PlazaNpc npc)
+        static NpcResult Describe(AssistantNpc npc)
         {
-            var position = npc.transform.position;
+            var world = npc.Plaza.World;
             return new NpcResult
             {
-                world_x = npc.World.X,
-                world_z = npc.World.Z,
-                position_x = position.x,
-                position_z = position.z,
-                contacts = npc.Contacts,
+                world_x = world.Agents[npc.Index].At.X,
+                world_z = world.Agents[npc.Index].At.Z,
+                episode = world.Episode,
+                tick = world.Tick,
                 source = npc.Source.ToString(),
                 failure = npc.Failure ?? "",
             };

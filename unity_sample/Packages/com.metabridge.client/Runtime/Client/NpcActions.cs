@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Linq;
 using Metabridge.Internal;
 using Metabridge.V1;
 
@@ -77,8 +78,9 @@ namespace Metabridge
         {
             if (!actions.TryGetValue(name, out T[] values))
             {
-                string known = string.Join(", ", actions.Keys);
-                throw new ArgumentException("no " + kind + " action \"" + name + "\", the model has [" + known + "]");
+                var known = continuous.Keys.Select(each => "continuous " + each).Concat(discrete.Keys.Select(each => "discrete " + each));
+                string message = "no " + kind + " action \"" + name + "\", the model has " + string.Join(", ", known.ToArray());
+                throw new ArgumentException(message);
             }
             int width = values.Length / Statuses.Count;
             if (element < 0 || element >= width)

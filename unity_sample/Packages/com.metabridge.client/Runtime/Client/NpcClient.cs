@@ -49,9 +49,10 @@ namespace Metabridge
         }
 
         /// <summary>Describes what a policy observes and how it acts: names, order, ranges, units. Version 0 is the latest.</summary>
-        public Task<DescribePolicyResponse> DescribeAsync(string model, int version = 0, CallOptions options = default)
+        public async Task<PolicyDescription> DescribeAsync(string model, int version = 0, CallOptions options = default)
         {
-            return service.DescribePolicyAsync(new DescribePolicyRequest { Model = ModelClient.Selector(model, version) }, options);
+            var request = new DescribePolicyRequest { Model = ModelClient.Selector(model, version) };
+            return new PolicyDescription(await service.DescribePolicyAsync(request, options));
         }
 
         /// <summary>Ends a session; returns whether the sidecar kept anything for it.</summary>

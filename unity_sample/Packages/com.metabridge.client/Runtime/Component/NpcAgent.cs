@@ -11,7 +11,7 @@ namespace Metabridge
         [SerializeField] NpcBrain brain;
         [SerializeField] string model = "";
 
-        bool isStarting = true;
+        int startsAsked = 1, startsSent, startsDone;
 
         /// <summary>The brain that asks for its actions; null leaves it alone.</summary>
         public NpcBrain Brain
@@ -21,6 +21,7 @@ namespace Metabridge
             {
                 if (isActiveAndEnabled && brain != null) brain.Remove(this);
                 brain = value;
+                startsAsked++;
                 if (isActiveAndEnabled && brain != null) brain.Add(this);
             }
         }
@@ -28,16 +29,29 @@ namespace Metabridge
         /// <summary>Name of its policy; empty means the brain's.</summary>
         public string Model { get => model; set => model = value; }
 
+        /// <summary>What its policy observes and how it acts; null before its first tick.</summary>
+        public PolicyDescription Policy { get; private set; }
+
         /// <summary>Its id within the brain's session, given when it joins.</summary>
         public ulong Id { get; internal set; }
 
-        /// <summary>Why its last observation could not be used; null when it could.</summary>
+        /// <summary>
+        /// Why it failed in the last tick: what its code threw, what the sidecar could not use, or a lost memory; null when all was well.
+        /// </summary>
         public string Failure { get; internal set; }
 
         /// <summary>Begins a new episode with the next tick: the sidecar forgets what it keeps for this agent.</summary>
         public void StartEpisode()
         {
-            isStarting = true;
+            startsAsked++;
+        }
+
+        /// <summary>
+        /// Learns what the policy observes and how it acts: before the first tick, and again when another version is served. What it throws
+        /// keeps the agent out of the ticks and shows in <see cref="Failure"/>: the place to hold sensors to the policy's order.
+        /// </summary>
+        protected virtual void OnDescribed(PolicyDescription policy)
+        {
         }
 
         /// <summary>
@@ -48,22 +62,29 @@ namespace Metabridge
         /// <summary>Takes the chosen actions; called on the main thread, once for each answered tick.</summary>
         protected abstract void Act(AgentActions actions);
 
-        internal void Write(NpcGroup group)
+        internal void Write(NpcGroup group, PolicyDescription described)
         {
+            if (Policy != described)
+            {
+                Policy = null;
+                OnDescribed(described);
+                Policy = described;
+            }
             Observe(group);
-            group.AddAgent(Id, isStarting);
+            group.AddAgent(Id, startsAsked > startsDone);
+            startsSent = startsAsked;
         }
 
-        internal void Take(AgentActions actions, string failure)
+        // An episode that begins while its tick is on the way starts with the next one.
+        internal void Take(AgentActions actions)
         {
-            isStarting = false;
-            Failure = failure;
+            startsDone = startsSent;
             Act(actions);
         }
 
         protected virtual void OnEnable()
         {
-            isStarting = true;
+            startsAsked++;
             if (brain != null) brain.Add(this);
         }
 

@@ -8,7 +8,8 @@ namespace Metabridge
 {
     /// <summary>
     /// Chooses the actions of its agents: each tick one call for all of them, never blocking a frame. While the sidecar cannot be
-    /// reached the agents get no actions and the brain tries again by itself; the tick that failed is asked for anew.
+    /// reached the agents get no actions and the brain tries again by itself; the tick that failed is asked for anew. An agent that
+    /// fails stays out of the tick alone, or gets what the sidecar falls back to, and says why.
     /// </summary>
     [AddComponentMenu("Metabridge/NPC Brain")]
     public sealed class NpcBrain : MonoBehaviour
@@ -24,14 +25,20 @@ namespace Metabridge
         readonly SidecarLink link = new SidecarLink();
         readonly List<NpcAgent> agents = new List<NpcAgent>();
         readonly List<TickGroup> groups = new List<TickGroup>();
+        readonly Dictionary<string, PolicyDescription> policies = new Dictionary<string, PolicyDescription>();
         readonly string session = Guid.NewGuid().ToString("N");
         Task<NpcActions[]> call;
         NpcClient client;
+        Task<PolicyDescription> describing;
+        string described;
         ulong lastId;
         float nextTick;
 
         /// <summary>A tick is done: every agent has acted.</summary>
         public event Action<uint> Ticked;
+
+        /// <summary>An agent fails, or fails for another reason than before; <see cref="NpcAgent.Failure"/> says why.</summary>
+        public event Action<NpcAgent> AgentFailed;
 
         /// <summary>A call failed; it is made again after a pause.</summary>
         public event Action<Exception> Failed { add => link.Failed += value; remove => link.Failed -= value; }
@@ -102,19 +109,59 @@ namespace Metabridge
 
         void Update()
         {
+            if (describing != null && describing.IsCompleted) EndDescribing();
             if (call != null && call.IsCompleted) End();
-            if (call == null && agents.Count > 0 && Time.time >= nextTick && link.IsReady) Begin();
+            bool isIdle = call == null && describing == null;
+            if (isIdle && agents.Count > 0 && Time.time >= nextTick && link.IsReady) Begin();
+        }
+
+        /// <summary>What the sidecar says of a policy; null until an agent of that model has joined and the sidecar was asked.</summary>
+        public PolicyDescription Policy(string name)
+        {
+            return policies.TryGetValue(name, out var policy) ? policy : null;
         }
 
         void Begin()
         {
-            Collect();
-            if (groups.Count == 0) return;
             var options = new CallOptions(TimeSpan.FromSeconds(timeoutSeconds));
             var transport = link.Transport(address);
             client = client == null ? new NpcClient(transport) : new NpcClient(transport, client);
+            var stranger = agents.Find(agent => !policies.ContainsKey(ModelOf(agent)));
+            if (stranger != null)
+            {
+                described = ModelOf(stranger);
+                describing = client.DescribeAsync(described, 0, options);
+                return;
+            }
+            Collect();
+            if (groups.Count == 0)
+            {
+                nextTick = Time.time + tickSeconds;
+                return;
+            }
             var messages = groups.ConvertAll(group => group.Observations);
             call = client.ChooseAsync(messages, session, Tick, unchecked((ulong)seed), frameBudgetMs, options);
+        }
+
+        string ModelOf(NpcAgent agent)
+        {
+            return string.IsNullOrEmpty(agent.Model) ? model : agent.Model;
+        }
+
+        void EndDescribing()
+        {
+            var ended = describing;
+            describing = null;
+            if (Fails(ended)) return;
+            policies[described] = ended.Result;
+            link.Succeed();
+        }
+
+        bool Fails(Task ended)
+        {
+            if (!ended.IsFaulted && !ended.IsCanceled) return false;
+            link.Fail(ended.Exception?.GetBaseException() ?? new OperationCanceledException());
+            return true;
         }
 
         // An agent whose code throws stays out of the tick; the others go on.
@@ -123,19 +170,28 @@ namespace Metabridge
             groups.Clear();
             foreach (var agent in agents.ToArray())
             {
-                var group = GroupOf(string.IsNullOrEmpty(agent.Model) ? model : agent.Model);
+                var group = GroupOf(ModelOf(agent));
                 try
                 {
-                    agent.Write(group.Observations);
+                    agent.Write(group.Observations, policies[ModelOf(agent)]);
                     group.Agents.Add(agent);
                 }
                 catch (Exception error)
                 {
                     group.Observations.ForgetNext();
-                    Debug.LogException(error, agent);
+                    if (Note(agent, error.Message, agent.Failure)) Debug.LogException(error, agent);
                 }
             }
             groups.RemoveAll(group => group.Agents.Count == 0);
+        }
+
+        // Returns whether that is news.
+        bool Note(NpcAgent agent, string failure, string before)
+        {
+            bool isNews = failure != null && failure != before;
+            agent.Failure = failure;
+            if (isNews) AgentFailed?.Invoke(agent);
+            return isNews;
         }
 
         TickGroup GroupOf(string name)
@@ -149,11 +205,7 @@ namespace Metabridge
         {
             var ended = call;
             call = null;
-            if (ended.IsFaulted || ended.IsCanceled)
-            {
-                link.Fail(ended.Exception?.GetBaseException() ?? new OperationCanceledException());
-                return;
-            }
+            if (Fails(ended)) return;
             nextTick = Mathf.Max(nextTick + tickSeconds, Time.time - tickSeconds);
             if (ended.Result[0].SessionRestarted) SessionRestarted?.Invoke();
             Apply(ended.Result);
@@ -168,6 +220,9 @@ namespace Metabridge
             for (int i = 0; i < groups.Count; i++)
             {
                 for (int row = 0; row < groups[i].Agents.Count; row++) Hand(groups[i].Agents[row], answers[i], row);
+                string name = groups[i].Observations.Model;
+                var policy = Policy(name);
+                if (policy != null && policy.Model.Version != answers[i].Model.Version) policies.Remove(name);
             }
         }
 
@@ -176,19 +231,25 @@ namespace Metabridge
         {
             if (agent == null || !agent.isActiveAndEnabled || agent.Brain != this) return;
             answer.Failures.TryGetValue(agent.Id, out string failure);
+            string before = agent.Failure;
+            agent.Failure = failure;
+            Exception thrown = null;
             try
             {
-                agent.Take(answer[row], failure);
+                agent.Take(answer[row]);
             }
             catch (Exception error)
             {
-                Debug.LogException(error, agent);
+                thrown = error;
             }
+            if (Note(agent, thrown == null ? failure : thrown.Message, before) && thrown != null) Debug.LogException(thrown, agent);
         }
 
         void Abandon()
         {
             call = null;
+            describing = null;
+            policies.Clear();
             groups.Clear();
         }
 
