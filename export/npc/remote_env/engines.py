@@ -1,8 +1,8 @@
 """All engines of a training as rows of one world: what every view of it is made of.
 
-Commands go to all engines at once. One that does not answer is reported to `on_lost`, which saves, and is waited for: it goes on
-where it was, or another engine takes its place and the episodes of its rows are cut short. A row with unusable values is cut
-short alone and begins anew.
+Commands go to all engines at once. One that does not answer is reported to `on_lost`, which saves, and is waited for: it
+goes on where it was, or another engine takes its place and the episodes of its rows are cut short. A row with unusable
+values is cut short alone and begins anew.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def _ignore(place: int, reason: str) -> None:
 class Engines:
     """Waits for all engines, then resets and steps them together.
 
-    `on_lost(place, reason)` is called, in the caller's thread, when an engine does not answer; `on_back(place)` when it does again.
+    `on_lost(place, reason)` is called, in the caller's thread, when an engine does not answer; `on_back(place)` when it does
+    again.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What an engine reports after a command, as checked arrays: a wrong structure is refused, a wrong value fails its row alone."""
+"""What an engine reports of a command, as checked arrays: a wrong structure is refused, a wrong value fails its row alone."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Observed:
     """What the rows saw and got in one command; arrays [rows, ...] that are the trainer's own.
 
     `final` has the last observations of rows whose episode ended, and anything in the others; it is empty when none ended.
-    `failures` are rows whose values could not be used, with the reason, and `repaired` those that have begun a new episode because of
-    that. `lost` says that another engine took the place of the one that was asked.
+    `failures` are rows whose values could not be used, with the reason, and `repaired` those that have begun a new episode
+    because of that. `lost` says that another engine took the place of the one that was asked.
     """
 
     observations: Arrays
@@ -121,7 +121,9 @@ def _failures(spec: EngineSpec, seen: Observed, finals: Arrays, ended: Array) ->
     for i, part in enumerate(spec.observations):
         name = part.tensor.name
         bad, expected = _unusable(part, seen.observations[name])
-        fail(np.flatnonzero(bad), f'observation "{name}" is not usable, expected {expected}', f"report.observations[{i}].tensor")
+        fail(
+            np.flatnonzero(bad), f'observation "{name}" is not usable, expected {expected}', f"report.observations[{i}].tensor"
+        )
         if finals:
             bad, expected = _unusable(part, finals[name])
             why = f'the final observation "{name}" is not usable, expected {expected}'

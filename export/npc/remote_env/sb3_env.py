@@ -19,8 +19,9 @@ from export.npc.remote_env.reports import Observed
 class RemoteVecEnv(VecEnv):
     """The rows of one or more engines, each an environment; `action_masks` is what MaskablePPO asks for.
 
-    A finished row's info has `terminal_observation`, `TimeLimit.truncated` and `episode` (return `r`, length `l`), a row that was
-    cut short because its values could not be used `failure`, and each row what the engines report. `ValueError` for a Dict of
+    A finished row's info has `terminal_observation`, `TimeLimit.truncated` and `episode` (return `r`, length `l`), a row that
+    was cut short because its values could not be used `failure`, one whose engine was replaced `engine_lost`, and each row what
+    the engines report. `ValueError` for a Dict of
     actions, which no trainer of Stable-Baselines3 takes.
     """
 
@@ -70,6 +71,8 @@ class RemoteVecEnv(VecEnv):
                 "TimeLimit.truncated": bool(seen.truncated[row] and not seen.terminated[row]),
                 "episode": {"r": float(self.returns[row]), "l": int(self.lengths[row])},
             }
+            if seen.lost:
+                infos[row]["engine_lost"] = True
         for row, failure in seen.repaired.items():
             infos[row]["failure"] = failure.message
         ended = seen.ended

@@ -1,4 +1,4 @@
-"""The trainer's server: `EnvironmentService` over gRPC and over gRPC-Web and Connect, on an event loop in a thread of its own."""
+"""The trainer's server: `EnvironmentService` over gRPC, gRPC-Web and Connect, on an event loop in a thread of its own."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ class EngineServer:
         self._places: Places | None = None
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
-        self._started: asyncio.Future[None] | None = None
-        self._ready, self._error = threading.Event(), None
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._serve, name="engines", daemon=True)
 
     @property
@@ -83,12 +83,17 @@ class EngineServer:
         assert self._places is not None, "the server is not started"
         return self._places
 
-    def __enter__(self) -> EngineServer:
-        self._thread.start()
+    def start(self) -> None:
+        """Bind the ports and serve; raises what binding them raises. `with` does the same where it was not done before."""
+        if self._thread.ident is None:
+            self._thread.start()
         self._ready.wait()
         if self._error is not None:
             self._thread.join()
             raise self._error
+
+    def __enter__(self) -> EngineServer:
+        self.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -96,7 +101,7 @@ class EngineServer:
 
     def close(self, reason: str) -> None:
         """Tell the engines that all is over, and free the ports; a second call does nothing."""
-        if self._loop.is_closed():
+        if not self._thread.is_alive():
             return
 
         def stop() -> None:

@@ -18,8 +18,8 @@ DESCRIPTOR = pb.DESCRIPTOR.services_by_name["EnvironmentService"]
 class Places:
     """The places for engines of a training, one after another, and who takes them.
 
-    All engines offer the same spaces; the first offer, or a run that goes on, says which. Their numbers of rows may differ until
-    the training has `begun`; from then on an engine that takes another one's place brings as many rows.
+    All engines offer the same spaces; the first offer, or a run that goes on, says which. Their numbers of rows may differ
+    until the training begins; from then on an engine that takes another one's place brings as many rows.
     """
 
     def __init__(self, count: int, timing: Timing, max_bytes: int, expected: EngineSpec | None = None) -> None:
@@ -71,7 +71,9 @@ class Places:
 
     def _check_version(self, report: pb.EnvironmentReport) -> None:
         if report.protocol_version != PROTOCOL_VERSION:
-            text = f"is {report.protocol_version}, this trainer speaks {PROTOCOL_VERSION}; use a client of the trainer's release"
+            text = (
+                f"is {report.protocol_version}, this trainer speaks {PROTOCOL_VERSION}; use a client of the trainer's release"
+            )
             raise FailedPrecondition(text, field="report.protocol_version")
 
     def _of(self, token: str) -> EngineSession:

@@ -58,7 +58,9 @@ class EngineSession:
         if self._lost or self._farewell:
             return self._lost or self._farewell
         if now - self._heard > timing.silence_seconds:
-            return f"nothing was heard of it for {now - self._heard:.0f} s, expected a report every {timing.heartbeat_seconds:g} s"
+            return (
+                f"nothing was heard of it for {now - self._heard:.0f} s, expected a report every {timing.heartbeat_seconds:g} s"
+            )
         if self._command is not None and now - self._asked > timing.step_seconds:
             return f"it is alive, but has worked on command {self._sequence} for {now - self._asked:.0f} s"
         return ""
@@ -75,7 +77,7 @@ class EngineSession:
         self._announce()
 
     async def result(self) -> Observed:
-        """Return what the command led to; `EngineGoneError` when the engine does not answer, after which it may be awaited again."""
+        """Return what the command led to; `EngineGoneError` when the engine does not answer, then it may be awaited again."""
         while not self._answer.done():
             changed, problem = self._changed, self.problem
             if problem:
@@ -101,7 +103,9 @@ class EngineSession:
     def resume(self) -> None:
         """Take the engine back: its time begins anew."""
         if self._farewell:
-            raise NotFound(f"this engine's session is over: {self._farewell}; offer without a token", field="report.resume_token")
+            raise NotFound(
+                f"this engine's session is over: {self._farewell}; offer without a token", field="report.resume_token"
+            )
         self._lost, self._asked = "", self._loop.time()
 
     def detach(self, carrier: object) -> None:

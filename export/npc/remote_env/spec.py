@@ -102,7 +102,9 @@ def read_spec(message: pb.EnvironmentSpec, max_bytes: int, field: str = "spec") 
     _check_mask(spec, field)
     size = 2 * rows * (sum(part.row_bytes for part in (*observations, *actions)) + spec.mask_width) + OVERHEAD_BYTES
     if size > max_bytes:
-        text = f"a step of {rows} rows takes up to {size} bytes, a message at most {max_bytes}; offer less, or --max-message-mib"
+        text = (
+            f"a step of {rows} rows takes up to {size} bytes, a message at most {max_bytes}; offer less, or --max-message-mib"
+        )
         raise InvalidArgument(text, field=field)
     return spec
 
