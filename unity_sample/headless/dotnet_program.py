@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from csharp_build import BUILD, HERE, STRICT, build, client
+from csharp_build import BUILD, HERE, PROJECT, STRICT, build, client
 from packages import DOTNET, sha256, unpacked
 from platforms import dotnet
 from roslyn import ENVIRONMENT, dotnet_root
@@ -20,6 +20,7 @@ def prepared() -> Path:
     platform = dotnet()
     libraries = client(platform)
     sources = [path for folder in ("dotnet", "shared") for path in (HERE / "csharp" / folder).glob("*.cs")]
+    sources.append(PROJECT / "Assets" / "Sample" / "CartPoleEnvironment.cs")
     program = build(platform, "Program", sources, libraries, *STRICT, "-target:exe")
     place = BUILD / "-".join(["dotnet", *(sha256(path)[:6] for path in (*libraries, program))])
     place.mkdir(parents=True, exist_ok=True)

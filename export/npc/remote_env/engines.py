@@ -200,7 +200,7 @@ class Engines:
         )
 
     def _repair(self, place: Place, seen: Observed, before: Observed | None) -> Observed:
-        """Begin new episodes in the rows that failed; those that acted have their episodes cut short at what they saw before."""
+        """Begin new episodes in the rows that failed; where they had acted, their episodes end at what they saw before."""
         failed = np.array(sorted(seen.failures))
         chosen = np.zeros(place.session.spec.rows, bool)
         chosen[failed] = True

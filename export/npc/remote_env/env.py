@@ -100,7 +100,7 @@ def row_of(spec: EngineSpec, arrays: Arrays, row: int) -> Any:
 
 
 def action_arrays(spec: EngineSpec, actions: Any, rows: int) -> Arrays:
-    """Return actions of a batch space as arrays [rows, ...] by part; `ValueError` for another shape or one beyond its choices."""
+    """Return actions of a batch space as arrays [rows, ...] by part; `ValueError` for another shape or no choice."""
     single = len(spec.actions) == 1 and not spec.actions[0].name
     given = {spec.actions[0].tensor.name: actions} if single else dict(actions)
     expected = [part.tensor.name for part in spec.actions]

@@ -88,7 +88,8 @@ def read_spec(message: pb.EnvironmentSpec, max_bytes: int, field: str = "spec") 
         raise InvalidArgument("is 0, expected at least 1", field=f"{field}.environments")
     rows = message.environments * max(message.agents, 1)
     if rows > MAX_ROWS:
-        text = f"{message.environments} environments of {max(message.agents, 1)} agents are {rows} rows, expected at most {MAX_ROWS}"
+        given = f"{message.environments} environments of {max(message.agents, 1)} agents"
+        text = f"{given} are {rows} rows, expected at most {MAX_ROWS}"
         raise InvalidArgument(text, field=f"{field}.environments")
     if len(message.notes) > MAX_NOTES:
         raise InvalidArgument(f"there are {len(message.notes)}, expected at most {MAX_NOTES}", field=f"{field}.notes")

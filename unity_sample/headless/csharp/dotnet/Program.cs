@@ -23,7 +23,8 @@ namespace Metabridge.Headless
                 else if (arguments[0] == "scenes") await Scenes(rest[0], Path.GetDirectoryName(file));
                 else if (arguments[0] == "cancelled") await Cancelled(rest[0]);
                 else if (arguments[0] == "live") await new LiveCalls(Report, Path.GetDirectoryName(file), rest).Run();
-                else throw new ArgumentException("no part \"" + arguments[0] + "\", there are offline, live, avatars, scenes and cancelled");
+                else if (arguments[0] == "environment") await EnvironmentRun.Run(Report, rest);
+                else throw new ArgumentException("no part \"" + arguments[0] + "\" in this program");
             }
             catch (Exception error)
             {
