@@ -20,8 +20,14 @@ from sidecar_process import SidecarProcess, sidecar
 
 REQUIRED = os.environ.get("METABRIDGE_REQUIRE_ENGINE") == "1"
 PLACES = {
-    f"Unity {player.UNITY_VERSION} player": ("test_unity_player.py", "test_unity_avatars.py", "test_unity_scenes.py", "[unity"),
-    ".NET 8 client": ("test_dotnet_client.py", "[dotnet"),
+    f"Unity {player.UNITY_VERSION} player": (
+        "test_unity_player.py",
+        "test_unity_avatars.py",
+        "test_unity_scenes.py",
+        "test_unity_environment.py",
+        "[unity",
+    ),
+    ".NET 8 client": ("test_dotnet_client.py", "test_dotnet_environment.py", "[dotnet"),
     "Unity 2022.3.33f1 compile": ("test_unity_compile.py",),
 }
 T = TypeVar("T")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,11 +30,19 @@ KIND = "npc-remote"
 EVALUATION = "evaluation.json"
 
 
-def train_remote(config: RemoteTrainConfig) -> Path:
+Addresses = dict[str, Any]
+
+
+def print_line(addresses: Addresses) -> None:
+    """Print where engines find the trainer as a line of JSON on standard output."""
+    print(json.dumps(addresses), flush=True)
+
+
+def train_remote(config: RemoteTrainConfig, announce: Callable[[Addresses], None] = print_line) -> Path:
     """Train until a budget ends or a signal comes; return the run folder.
 
     It holds `checkpoint.pt`, which `--resume` goes on with, `policy.zip`, Stable-Baselines3's own file, `evaluation.json`,
-    `config.json` and TensorBoard's curves. The first line on standard output is JSON with the addresses for engines. Raises
+    `config.json` and TensorBoard's curves. `announce` gets the addresses for engines as soon as they may come. Raises
     `ValueError` for options or spaces that cannot be trained, `Diverged`, `StartError` for a port that is taken, and
     `EngineLostError` when no engine comes, or comes back, in time; what was learned is saved before.
     """
@@ -45,7 +54,7 @@ def train_remote(config: RemoteTrainConfig) -> Path:
         raise ValueError(f'"{path}" exists; go on with --resume or choose another --run name')
     torch.set_num_threads(config.threads)
     expected = spec_from_json(state["spec"], config.listen.max_message_mib << 20) if state else None
-    with _serving(config.listen, config.engines, expected) as server, stop_signals() as signals:
+    with _serving(config.listen, config.engines, expected, announce) as server, stop_signals() as signals:
         try:
             _Session(config, server, signals, path).run(state)
         except StoppedError as error:
@@ -53,10 +62,15 @@ def train_remote(config: RemoteTrainConfig) -> Path:
     return config.folder
 
 
-def _serving(listen: ListenConfig, engines: int, expected: EngineSpec | None) -> EngineServer:
+def _serving(
+    listen: ListenConfig,
+    engines: int,
+    expected: EngineSpec | None,
+    announce: Callable[[Addresses], None] = print_line,
+) -> EngineServer:
     server = EngineServer(listen, engines, expected)
     server.start()
-    print(json.dumps({"address": server.address, "web": server.web, "engines": engines}), flush=True)
+    announce({"address": server.address, "web": server.web, "engines": engines})
     return server
 
 

@@ -23,6 +23,8 @@ namespace Metabridge.Headless
         public string picture;
         public bool cancelled;
         public bool scenes;
+        public string trainer;
+        public int environment_rows;
         public float timeout_seconds;
         public string output;
 

@@ -62,6 +62,7 @@ namespace Metabridge.Headless
             if (!string.IsNullOrEmpty(scenario.picture)) yield return CallAvatars();
             if (scenario.cancelled) yield return Calling(transport => new CancelledMorphs(Report, transport).Run());
             if (scenario.scenes) yield return CallScenes();
+            if (!string.IsNullOrEmpty(scenario.trainer)) yield return new EnvironmentPlay(scenario, Report).Run();
             if (scenario.sample) yield return PlaySample();
             if (scenario.ticks > 0) yield return Walk(source);
             End("");

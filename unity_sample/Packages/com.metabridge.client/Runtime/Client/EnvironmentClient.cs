@@ -75,9 +75,9 @@ namespace Metabridge
                 {
                 }
             }
-            catch (Exception error) when (!(error is RpcException))
+            catch (OperationCanceledException)
             {
-                await Leave(error is OperationCanceledException ? "the game ended it" : error.Message);
+                await Leave("the game ended it");
                 throw;
             }
         }
@@ -88,7 +88,7 @@ namespace Metabridge
             RpcException failure;
             try
             {
-                using (var link = Open(cancellation)) return await Converse(link);
+                using (var link = Open(cancellation)) return await UntilItEnds(link);
             }
             catch (RpcException error)
             {
@@ -108,9 +108,22 @@ namespace Metabridge
 
         EnvironmentLink Open(CancellationToken cancellation)
         {
-            var options = new CallOptions(null, cancellation, metadata);
-            if (transport is IDuplexTransport) return new StreamLink(service, options);
-            return new UnaryLink(service, options);
+            if (transport is IDuplexTransport) return new StreamLink(service, metadata, cancellation);
+            return new UnaryLink(service, metadata, cancellation);
+        }
+
+        // Leave is taken before a stream ends, so that the trainer knows the reason when it sees the end.
+        async Task<bool> UntilItEnds(EnvironmentLink link)
+        {
+            try
+            {
+                return await Converse(link);
+            }
+            catch (Exception error) when (!(error is RpcException))
+            {
+                await Leave(error is OperationCanceledException ? "the game ended it" : error.Message);
+                throw;
+            }
         }
 
         async Task<bool> Converse(EnvironmentLink link)

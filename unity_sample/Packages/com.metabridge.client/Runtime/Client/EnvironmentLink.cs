@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Threading;
 using System.Threading.Tasks;
 using Metabridge.Transport;
@@ -19,17 +20,20 @@ namespace Metabridge
     sealed class UnaryLink : EnvironmentLink
     {
         readonly EnvironmentServiceClient service;
-        readonly CallOptions options;
+        readonly IReadOnlyDictionary<string, string> metadata;
+        readonly CancellationToken cancellation;
 
-        internal UnaryLink(EnvironmentServiceClient service, CallOptions options)
+        internal UnaryLink(
+            EnvironmentServiceClient service, IReadOnlyDictionary<string, string> metadata, CancellationToken cancellation)
         {
             this.service = service;
-            this.options = options;
+            this.metadata = metadata;
+            this.cancellation = cancellation;
         }
 
         internal override async Task<EnvironmentCommand> ExchangeAsync(EnvironmentReport report, TimeSpan patience)
         {
-            var within = new CallOptions(patience, options.Cancellation, options.Metadata);
+            var within = new CallOptions(patience, cancellation, metadata);
             var request = new ExchangeEnvironmentRequest { Report = report };
             return (await service.ExchangeEnvironmentAsync(request, within)).Command;
         }
@@ -45,10 +49,11 @@ namespace Metabridge
         readonly IDuplexCall<OfferEnvironmentRequest, OfferEnvironmentResponse> call;
         readonly CancellationToken cancellation;
 
-        internal StreamLink(EnvironmentServiceClient service, CallOptions options)
+        internal StreamLink(
+            EnvironmentServiceClient service, IReadOnlyDictionary<string, string> metadata, CancellationToken cancellation)
         {
-            call = service.OfferEnvironment(options);
-            cancellation = options.Cancellation;
+            call = service.OfferEnvironment(new CallOptions(null, CancellationToken.None, metadata));
+            this.cancellation = cancellation;
         }
 
         internal override async Task<EnvironmentCommand> ExchangeAsync(EnvironmentReport report, TimeSpan patience)
