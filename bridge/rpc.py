@@ -89,9 +89,9 @@ def _duplex(
     method: MethodDescriptor, function: Callable[[AsyncIterator[Any]], AsyncGenerator[Message, None]], calls: Calls
 ) -> Callable[..., Any]:
     async def duplex(data: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[bytes]:
-        requests = (parse(each, method) async for each in data)  # each when it is taken, so that none wait in memory
         try:
             with begin(calls, method, context):
+                requests = (parse(each, method) async for each in data)  # each when it is taken, so that none wait in memory
                 async with contextlib.aclosing(function(requests)) as messages:
                     async for message in messages:
                         yield serialise(message)
