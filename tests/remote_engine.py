@@ -1,4 +1,4 @@
-"""An engine in Python that offers a tiny world to a trainer: report by report for tests that misbehave, or played in a thread."""
+"""An engine in Python that offers a tiny world to a trainer: report by report where it misbehaves, or played in a thread."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 
 import grpc
 import numpy as np
+from google.rpc.error_details_pb2 import BadRequest
+from google.rpc.status_pb2 import Status
 from wire import TIMEOUT_S, Wire
 
 from bridge import tensors
@@ -47,9 +49,6 @@ class Stream:
         except StopIteration:
             raise Refused("OK", "the trainer ended the stream", []) from None
         except grpc.RpcError as error:
-            from google.rpc.error_details_pb2 import BadRequest
-            from google.rpc.status_pb2 import Status
-
             status = Status.FromString(dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b""))
             fields = []
             for detail in status.details:
@@ -152,10 +151,11 @@ class World:
 
 @dataclass
 class Engine:
-    """What an engine knows: its connection, its token, the last command. `sent` is the last report."""
+    """What an engine knows: its connection and how to make another one, its token, the last command."""
 
     link: Any
     world: World
+    anew: Callable[[], Any] = lambda: None
     token: str = ""
     sequence: int = 0
     commands: list[pb.EnvironmentCommand] = field(default_factory=list)
@@ -188,7 +188,9 @@ class Engine:
         """Return the report of a command."""
         return self.world.reset(command) if command.kind == pb.COMMAND_KIND_RESET else self.world.step(command)
 
-    def play(self, change: Callable[[pb.EnvironmentReport, int], None] = lambda report, turn: None, turns: int = 1 << 30) -> str:
+    def play(
+        self, change: Callable[[pb.EnvironmentReport, int], None] = lambda report, turn: None, turns: int = 1 << 30
+    ) -> str:
         """Offer and do what the trainer says until it closes, at most so many turns; return its farewell.
 
         `change` may change each report before it is sent.
@@ -208,9 +210,11 @@ class Engine:
 
 def connect(link: str, server: Any, world: World) -> Engine:
     """Return an engine that has not offered itself yet."""
-    if link == "stream":
-        return Engine(Stream(server.address), world)
-    return Engine(Exchange(link, server.address, server.web), world)
+
+    def open_link() -> Any:
+        return Stream(server.address) if link == "stream" else Exchange(link, server.address, server.web)
+
+    return Engine(open_link(), world, open_link)
 
 
 @contextlib.contextmanager

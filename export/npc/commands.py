@@ -10,7 +10,6 @@ from typing import Annotated
 
 import tyro
 
-from bridge.start_checks import StartError
 from export.npc.assistant.commands import DefaultConfig, EvaluateConfig, FilmConfig
 from export.npc.assistant.config import TrainConfig
 from export.npc.assistant.train import train
@@ -22,6 +21,7 @@ from export.npc.onnx_command import OnnxConfig
 from export.npc.policy import open_run
 from export.npc.remote_env.config import RemoteTrainConfig
 from export.npc.remote_env.engines import EngineLostError
+from export.npc.remote_env.server import StartError
 from export.npc.remote_env.train import RemoteEvaluateConfig, train_remote
 from export.npc.render import record_episode, save_gif
 from export.npc.train import train as train_follower

@@ -30,11 +30,14 @@ TRAINING_SECONDS = 280.0
 @contextmanager
 def offered(folder: Path, link: str, *arguments: str, wait_seconds: float = WAIT_SECONDS) -> Iterator[RemoteVectorEnv]:
     """CartPole offered by the program over a stream or call by call; the program must end well when the block does."""
-    with EngineServer(ListenConfig(port=0, timing=Timing(heartbeat_seconds=1.0, silence_seconds=WAIT_SECONDS))) as server:
-        with dotnet_program.running("environment", folder, server.address, str(ROWS), link, *arguments) as program:
-            yield RemoteVectorEnv(Engines(server, wait_seconds=wait_seconds))
-            server.close("that is all")
-            said = program.reported()
+    timing = Timing(heartbeat_seconds=1.0, silence_seconds=WAIT_SECONDS)
+    with (
+        EngineServer(ListenConfig(port=0, timing=timing)) as server,
+        dotnet_program.running("environment", folder, server.address, str(ROWS), link, *arguments) as program,
+    ):
+        yield RemoteVectorEnv(Engines(server, wait_seconds=wait_seconds))
+        server.close("that is all")
+        said = program.reported()
     assert said.get("farewell") == "that is all" or "left" in said, said
 
 
@@ -63,15 +66,18 @@ def test_an_episode_is_cut_after_500_ticks_and_its_last_observation_is_not_the_n
         for row in np.flatnonzero(truncated):
             assert np.abs(observations[row]).max() <= 0.05
             position, velocity, angle, turn = before[row]
-            np.testing.assert_allclose(info["final_obs"][row][[0, 2]], [position + 0.02 * velocity, angle + 0.02 * turn], atol=1e-5)
+            np.testing.assert_allclose(
+                info["final_obs"][row][[0, 2]], [position + 0.02 * velocity, angle + 0.02 * turn], atol=1e-5
+            )
 
 
 def test_a_game_that_ends_takes_leave_and_the_trainer_says_what_was_lost(tmp_path: Path) -> None:
     with offered(tmp_path, "stream", "20", wait_seconds=3.0) as remote:
         remote.reset(seed=1)
+        for _ in range(19):
+            remote.step(np.zeros(ROWS, np.int64))
         with pytest.raises(EngineLostError, match=r"it left: the game ended it.*within 3 s; start it again"):
-            for _ in range(40):
-                remote.step(np.zeros(ROWS, np.int64))
+            remote.step(np.zeros(ROWS, np.int64))
 
 
 def test_a_second_engine_is_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -80,7 +86,9 @@ def test_a_second_engine_is_refused_with_what_to_do(tmp_path: Path) -> None:
         with first as program:
             Engines(server, wait_seconds=WAIT_SECONDS)
             said = dotnet_program.run("environment", tmp_path / "second", server.address, str(ROWS), "unary")
-            assert said["refused"].startswith("FailedPrecondition||FailedPrecondition: this trainer has its 1 engine; give it more")
+            assert said["refused"].startswith(
+                "FailedPrecondition||FailedPrecondition: this trainer has its 1 engine; give it more"
+            )
             server.close("enough")
             assert program.reported()["farewell"] == "enough"
 

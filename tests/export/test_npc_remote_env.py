@@ -1,4 +1,4 @@
-"""A running engine as a vector environment: the same episodes over every protocol, in Gymnasium's and Stable-Baselines3's view."""
+"""A running engine as a vector environment: the same episodes over every protocol, in both libraries' views."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def test_stable_baselines_gets_its_infos_masks_and_returns():
         env.seed(7)
         env.reset()
         assert env.action_masks().tolist() == [[True, True], [True, True]]
-        for tick in range(1, 4):
-            observations, rewards, dones, infos = env.step(np.ones(2, np.int64))
+        for _ in range(3):
+            _, rewards, dones, infos = env.step(np.ones(2, np.int64))
             assert rewards.dtype == np.float32
         assert dones.tolist() == [True, False]
         assert infos[0]["TimeLimit.truncated"]

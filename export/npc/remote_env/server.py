@@ -26,6 +26,8 @@ from export.npc.remote_env.session import Timing
 from export.npc.remote_env.spec import EngineSpec
 
 T = TypeVar("T")
+__all__ = ["EngineServer", "ListenConfig", "StartError", "StoppedError"]
+
 GRACE_SECONDS = 2.0
 POLL_SECONDS = 0.25
 CALLS_PER_ENGINE = 4

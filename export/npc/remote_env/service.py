@@ -64,7 +64,8 @@ class Places:
                 return self._admit(read_spec(report.spec, self._max_bytes, "report.spec"))
         session = self._of(report.resume_token)
         if report.kind == pb.REPORT_KIND_OFFER:
-            check_same(session.spec, read_spec(report.spec, self._max_bytes, "report.spec"), same_rows=True)
+            again = read_spec(report.spec, self._max_bytes, "report.spec")
+            check_same(session.spec, again, same_rows=True, field="report.spec")
             session.resume()
             self._announce()
         return session
@@ -86,7 +87,7 @@ class Places:
 
     def _admit(self, spec: EngineSpec) -> EngineSession:
         if self.expected is not None:
-            check_same(self.expected, spec, same_rows=False)
+            check_same(self.expected, spec, same_rows=False, field="report.spec")
         place = self._free_place(spec.rows)
         session, before = EngineSession(spec, self._timing), self.sessions[place]
         if before is not None:

@@ -110,21 +110,21 @@ def read_spec(message: pb.EnvironmentSpec, max_bytes: int, field: str = "spec") 
     return spec
 
 
-def check_same(expected: EngineSpec, given: EngineSpec, *, same_rows: bool) -> None:
+def check_same(expected: EngineSpec, given: EngineSpec, *, same_rows: bool, field: str = "spec") -> None:
     """Raise `FailedPrecondition`, naming the first difference, where an engine offers something else than was begun with."""
     for name in ("observations", "actions"):
         before, now = getattr(expected.message, name), getattr(given.message, name)
         if len(before) != len(now):
-            raise _other(f"spec.{name}", f"{len(now)} parts", f"{len(before)}")
+            raise _other(f"{field}.{name}", f"{len(now)} parts", f"{len(before)}")
         for i, (old, new) in enumerate(zip(before, now, strict=True)):
             for part in old.DESCRIPTOR.fields:
                 was, given_now = getattr(old, part.name), getattr(new, part.name)
                 if was != given_now:
-                    raise _other(f"spec.{name}[{i}].{part.name}", _shown(given_now), _shown(was))
+                    raise _other(f"{field}.{name}[{i}].{part.name}", _shown(given_now), _shown(was))
     if expected.mask_width != given.mask_width:
-        raise _other("spec.mask_width", str(given.mask_width), str(expected.mask_width))
+        raise _other(f"{field}.mask_width", str(given.mask_width), str(expected.mask_width))
     if same_rows and expected.rows != given.rows:
-        raise _other("spec.environments", f"{given.rows} rows", f"{expected.rows} rows")
+        raise _other(f"{field}.environments", f"{given.rows} rows", f"{expected.rows} rows")
 
 
 def _other(field: str, given: str, expected: str) -> FailedPrecondition:

@@ -54,7 +54,7 @@ def train_remote(config: RemoteTrainConfig, announce: Callable[[Addresses], None
         raise ValueError(f'"{path}" exists; go on with --resume or choose another --run name')
     torch.set_num_threads(config.threads)
     expected = spec_from_json(state["spec"], config.listen.max_message_mib << 20) if state else None
-    with _serving(config.listen, config.engines, expected, announce) as server, stop_signals() as signals:
+    with stop_signals() as signals, _serving(config.listen, config.engines, expected, announce) as server:
         try:
             _Session(config, server, signals, path).run(state)
         except StoppedError as error:
@@ -181,7 +181,7 @@ def evaluate_run(config: RemoteEvaluateConfig) -> Evaluation:
     """Play a run's policy in the engines that offer themselves; raises what `train_remote` raises."""
     state = checkpoint.load(config.source / CHECKPOINT, KIND)
     expected = spec_from_json(state["spec"], config.listen.max_message_mib << 20)
-    with _serving(config.listen, config.engines, expected) as server, stop_signals() as signals:
+    with stop_signals() as signals, _serving(config.listen, config.engines, expected) as server:
         engines = Engines(server, wait_seconds=config.wait_seconds, should_stop=lambda: bool(signals))
         environment = RemoteVecEnv(engines)
         trained = {name: value for name, value in state["config"].items() if name not in ("runs", "hidden")}
