@@ -1,4 +1,4 @@
-"""`python -m bench.remote_training`: how fast an engine in C# is stepped by a trainer, and how long CartPole takes to learn there.
+"""`python -m bench.remote_training`: how fast a trainer steps an engine in C#, and how long CartPole takes to learn there.
 
 The trainer is this process, the engine the C# client on .NET 8 in a process of its own, on one machine.
 """
