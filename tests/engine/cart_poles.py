@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import gymnasium as gym
@@ -23,10 +24,13 @@ class Compared:
     ended: int
 
 
-def compare(remote: RemoteVectorEnv, *, balanced: bool, seed: int) -> Compared:
+def compare(
+    remote: RemoteVectorEnv, *, balanced: bool, seed: int, before_tick: Callable[[int], None] = lambda tick: None
+) -> Compared:
     """Play episodes in an engine and in Gymnasium from the same states, by the same pushes, until they end or for 200 ticks.
 
     Pushes are drawn, or those that balance the pole for a while. Rewards and ends must be equal, in the same tick.
+    `before_tick` is called with the number of each tick.
     """
     rng = np.random.default_rng(seed)
     rows = remote.num_envs
@@ -37,7 +41,8 @@ def compare(remote: RemoteVectorEnv, *, balanced: bool, seed: int) -> Compared:
         world.reset(seed=0)
         world.state = tuple(state.astype(np.float64))
     live, worst, steps = np.ones(rows, bool), float(np.abs(observations - states).max()), 0
-    for _ in range(TICKS):
+    for tick in range(TICKS):
+        before_tick(tick)
         pushes = balancing(observations) if balanced else rng.integers(0, 2, rows)
         observations, rewards, terminated, truncated, info = remote.step(pushes)
         for row in np.flatnonzero(live):

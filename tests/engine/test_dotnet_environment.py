@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import cart_poles
 import dotnet_program
 import numpy as np
 import pytest
+from tcp_proxy import Proxy
 
 from export.npc.remote_env.config import RemoteTrainConfig
 from export.npc.remote_env.engines import EngineLostError, Engines
@@ -25,14 +27,14 @@ pytestmark = pytest.mark.usefixtures("dotnet_client")
 ROWS = 8
 WAIT_SECONDS = 120.0
 TRAINING_SECONDS = 280.0
+LISTEN = ListenConfig(port=0, timing=Timing(heartbeat_seconds=1.0, silence_seconds=WAIT_SECONDS))
 
 
 @contextmanager
 def offered(folder: Path, link: str, *arguments: str, wait_seconds: float = WAIT_SECONDS) -> Iterator[RemoteVectorEnv]:
     """CartPole offered by the program over a stream or call by call; the program must end well when the block does."""
-    timing = Timing(heartbeat_seconds=1.0, silence_seconds=WAIT_SECONDS)
     with (
-        EngineServer(ListenConfig(port=0, timing=timing)) as server,
+        EngineServer(LISTEN) as server,
         dotnet_program.running("environment", folder, server.address, str(ROWS), link, *arguments) as program,
     ):
         yield RemoteVectorEnv(Engines(server, wait_seconds=wait_seconds))
@@ -78,6 +80,48 @@ def test_a_game_that_ends_takes_leave_and_the_trainer_says_what_was_lost(tmp_pat
             remote.step(np.zeros(ROWS, np.int64))
         with pytest.raises(EngineLostError, match=r"it left: the game ended it.*within 3 s; start it again"):
             remote.step(np.zeros(ROWS, np.int64))
+
+
+@pytest.mark.parametrize("link", ["stream", "unary"])
+def test_connections_that_are_cut_now_and_then_lose_no_tick(tmp_path: Path, link: str) -> None:
+    with (
+        EngineServer(LISTEN) as server,
+        Proxy(server.address) as proxy,
+        dotnet_program.running("environment", tmp_path, proxy.address, str(ROWS), link) as program,
+    ):
+        remote = RemoteVectorEnv(Engines(server, wait_seconds=WAIT_SECONDS))
+
+        def cut(tick: int) -> None:
+            if tick % 40 == 10:
+                proxy.cut()
+            elif tick % 40 == 30:
+                threading.Timer(0.001, proxy.cut).start()
+
+        compared = cart_poles.compare(remote, balanced=True, seed=7, before_tick=cut)
+        server.close("that is all")
+        said = program.reported()
+    assert compared.worst <= cart_poles.TOLERANCE
+    assert (said["farewell"], said["steps"]) == ("that is all", str(cart_poles.TICKS))
+    assert proxy.cuts >= 5
+    assert int(said["failures"]) >= 5
+
+
+def test_an_engine_offers_itself_anew_to_a_trainer_that_was_started_anew(tmp_path: Path) -> None:
+    with (
+        EngineServer(LISTEN) as first,
+        EngineServer(LISTEN) as second,
+        Proxy(first.address) as proxy,
+        dotnet_program.running("environment", tmp_path, proxy.address, str(ROWS), "stream") as program,
+    ):
+        for server in (first, second):
+            proxy.target = server.address
+            proxy.cut()
+            remote = RemoteVectorEnv(Engines(server, wait_seconds=WAIT_SECONDS))
+            remote.reset(seed=1)
+            observations = remote.step(np.ones(ROWS, np.int64))[0]
+            assert (observations[:, 1] > 0.1).all(), "the carts were pushed to the right"
+        second.close("that is all")
+        assert program.reported()["farewell"] == "that is all"
 
 
 def test_a_second_engine_is_refused_with_what_to_do(tmp_path: Path) -> None:

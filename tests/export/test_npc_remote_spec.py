@@ -278,3 +278,55 @@ def test_choices_that_do_not_exist_fail_their_row(values):
     given = pb.EnvironmentReport(observations=named(np.array(values, np.int64)))
     seen = read_report(given, read_spec(spec, MIB), is_step=False)
     assert list(seen.failures) == [int(np.flatnonzero(np.array(values).ravel())[0])]
+
+
+given_tensors = st.builds(
+    tensor_pb2.NamedTensor,
+    name=st.sampled_from(["observation", "", "x"]),
+    tensor=st.builds(
+        tensor_pb2.Tensor,
+        dtype=st.integers(0, 11),
+        shape=st.lists(st.integers(-1, 4), max_size=3),
+        data=st.binary(max_size=48),
+    ),
+)
+given_reports = st.builds(
+    pb.EnvironmentReport,
+    observations=st.lists(given_tensors, max_size=2),
+    final_observations=st.lists(given_tensors, max_size=2),
+    infos=st.lists(given_tensors, max_size=2),
+    rewards=st.lists(st.floats(width=32), max_size=4),
+    terminated=st.lists(st.booleans(), max_size=4),
+    truncated=st.lists(st.booleans(), max_size=4),
+)
+
+
+@given(given_reports, st.booleans())
+def test_any_report_is_read_or_refused_with_a_field(given_report, is_step):
+    seen, problem = None, None
+    try:
+        seen = read_report(given_report, SPEC, is_step=is_step)
+    except InvalidArgument as error:
+        problem = error
+    assert (seen is None) != (problem is None)
+    assert seen is not None or problem.field.startswith("report.")
+
+
+@given(
+    st.binary(min_size=36, max_size=36),
+    st.lists(st.floats(width=32), min_size=3, max_size=3),
+    st.lists(st.booleans(), min_size=6, max_size=6),
+)
+def test_rows_that_do_not_fail_are_usable(data, rewards, flags):
+    given_report = report(rewards=rewards, terminated=flags[:3], truncated=flags[3:])
+    given_report.observations[0].tensor.data = data
+    ended = sum(a or b for a, b in zip(flags[:3], flags[3:], strict=True))
+    del given_report.final_observations[:]
+    if ended:
+        given_report.final_observations.extend(named(np.zeros((ended, 3), np.float32)))
+    seen = read_report(given_report, SPEC, is_step=True)
+    good = [row for row in range(3) if row not in seen.failures]
+    assert np.isfinite(seen.observations["observation"][good]).all()
+    assert np.isfinite(seen.rewards[good]).all()
+    for row in seen.failures:
+        assert not (np.isfinite(seen.observations["observation"][row]).all() and np.isfinite(seen.rewards[row]))
