@@ -30,6 +30,7 @@ SERVING = {
     "bridge.rpc",
     "bridge.start_checks",
     "bridge.tensors",
+    "bridge.tls",
     "bridge.web",
 }
 """What a trainer that serves engines takes beside that: the sidecar's edges, none of its models."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import gymnasium as gym
+import httpx
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
@@ -152,6 +153,13 @@ def test_a_dict_of_actions_is_for_gymnasium_and_not_for_stable_baselines():
         assert isinstance(space, gym.spaces.Dict)
         with pytest.raises(ValueError, match="which no trainer of Stable-Baselines3 takes"):
             RemoteVecEnv(engines)
+
+
+def test_a_stream_from_the_client_is_not_for_the_web_port():
+    with EngineServer(ListenConfig(port=0)) as server:
+        url = f"{server.web}/bridge.v1.EnvironmentService/OfferEnvironment"
+        answer = httpx.post(url, content=b"", headers={"content-type": "application/proto"}, trust_env=False, timeout=60.0)
+    assert answer.status_code == 404
 
 
 def test_a_token_is_asked_for_on_both_ports(tmp_path):

@@ -20,7 +20,8 @@ from bridge.metrics import Metrics
 from bridge.ports import bind_tcp, bracket, channel_options, listen
 from bridge.rpc import generic_handler
 from bridge.start_checks import StartError, check_exposure, open_tls, read_access
-from bridge.web import web_server
+from bridge.tls import Tls
+from bridge.web import WebServer, web_server
 from export.npc.remote_env.service import DESCRIPTOR, Places, Service
 from export.npc.remote_env.session import Timing
 from export.npc.remote_env.spec import EngineSpec
@@ -57,6 +58,8 @@ class ListenConfig:
     """Let other machines in without TLS or a token: on a network where everybody is trusted."""
     cors_origins: tuple[str, ...] = ()
     """Origins of web pages whose engines (WebGL) may call, https://game.example."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names, beside localhost and addresses, by which the web port may be called; any other Host header is refused."""
     max_message_mib: int = 64
     """MiB of one report or command; an offer whose step would not fit is refused."""
     timing: Timing = field(default_factory=Timing)
@@ -153,32 +156,35 @@ class EngineServer:
         check_exposure(settings)
         if bool(config.tls_cert) != bool(config.tls_key):
             raise StartError("--listen.tls-cert and --listen.tls-key go together; name the missing file")
-        self._places = Places(self._count, config.timing, limits.max_message_bytes, self._expected)
-        services = [(DESCRIPTOR, Service(self._places))]
-        metrics, tls = Metrics(), open_tls(settings)
+        self._places = places = Places(self._count, config.timing, limits.max_message_bytes, self._expected)
+        service, metrics, tls = Service(places), Metrics(), open_tls(settings)
         calls = Calls(read_access(settings), (metrics.observe,))
         server = grpc.aio.server(options=channel_options(limits), maximum_concurrent_rpcs=limits.max_concurrent_calls)
-        server.add_generic_rpc_handlers((generic_handler(DESCRIPTOR, services[0][1], calls),))
-        port = bind_tcp(server, config.host, config.port, tls)
-        web_port = config.web_port if config.web_port is not None else config.port and config.port + 1
-        listener = listen(config.host, web_port)
+        server.add_generic_rpc_handlers((generic_handler(DESCRIPTOR, service, calls),))
         web = web_server(
-            services,
+            [(DESCRIPTOR, service)],
             calls,
             metrics,
             tls=tls,
-            allowed_hosts=(),
+            allowed_hosts=config.allowed_hosts,
             limits=limits,
             cors_origins=config.cors_origins,
             drain_seconds=GRACE_SECONDS,
         )
+        await self._serve_on(server, web, tls)
+
+    async def _serve_on(self, server: Any, web: WebServer, tls: Tls | None) -> None:
+        """Bind both ports and serve until `close`; engines that wait hear the farewell first."""
+        config = self.config
+        port = bind_tcp(server, config.host, config.port, tls)
+        listener = listen(config.host, config.web_port if config.web_port is not None else config.port and config.port + 1)
         self.address = f"{bracket(config.host)}:{port}"
         self.web = f"{'https' if tls else 'http'}://{bracket(config.host)}:{listener.getsockname()[1]}"
         await server.start()
         web_task = await web.start(listener)
         self._ready.set()
         await self._stop.wait()
-        await asyncio.sleep(0)  # waiting calls wake up and carry the farewell
+        await self.places.dismissed(GRACE_SECONDS)
         web.should_exit = True
         await server.stop(GRACE_SECONDS)
         await asyncio.gather(web_task, return_exceptions=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 from collections.abc import AsyncIterator
 
@@ -12,6 +13,7 @@ from export.npc.remote_env.session import EngineSession, Timing
 from export.npc.remote_env.spec import EngineSpec, check_same, read_spec
 
 PROTOCOL_VERSION = 1
+LOOK_SECONDS, FAREWELL_LOOK_SECONDS = 0.5, 0.02
 DESCRIPTOR = pb.DESCRIPTOR.services_by_name["EnvironmentService"]
 
 
@@ -36,11 +38,11 @@ class Places:
     async def filled(self) -> list[EngineSession]:
         """Return the engines when every place is taken by one that answers."""
         while True:
-            changed = self._changed
             sessions = [session for session in self.sessions if session is not None and not session.problem]
             if len(sessions) == len(self.sessions):
                 return sessions
-            await changed.wait()
+            with contextlib.suppress(TimeoutError):  # one that was silent for a while comes back without an offer
+                await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
 
     async def replaced(self, place: int, session: EngineSession) -> EngineSession:
         """Return the engine that takes the place of another, when it does."""
@@ -53,6 +55,14 @@ class Places:
         for session in self.sessions:
             if session is not None:
                 session.end(reason)
+
+    async def dismissed(self, seconds: float) -> None:
+        """Return when every engine that is still there has heard the farewell, at the latest after so many seconds."""
+        end = asyncio.get_running_loop().time() + seconds
+        while any(session is not None and session.expects_farewell for session in self.sessions):
+            if asyncio.get_running_loop().time() >= end:
+                return
+            await asyncio.sleep(FAREWELL_LOOK_SECONDS)
 
     def find(self, report: pb.EnvironmentReport) -> EngineSession:
         """Return the session that a report belongs to: a new one for an offer without a token."""

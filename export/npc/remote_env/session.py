@@ -47,7 +47,7 @@ class EngineSession:
         self._sequence = 0
         self._carrier: object | None = None
         self._lost = ""
-        self._farewell = ""
+        self._farewell, self._is_dismissed = "", False
         self._heard = self._asked = self._loop.time()
         self._changed = asyncio.Event()
 
@@ -64,6 +64,12 @@ class EngineSession:
         if self._command is not None and now - self._asked > timing.step_seconds:
             return f"it is alive, but has worked on command {self._sequence} for {now - self._asked:.0f} s"
         return ""
+
+    @property
+    def expects_farewell(self) -> bool:
+        """Whether the engine is there and has not been told yet that all is over."""
+        is_silent = self._loop.time() - self._heard > self._timing.silence_seconds
+        return bool(self._farewell) and not (self._is_dismissed or self._lost or is_silent)
 
     # The trainer's side
 
@@ -153,6 +159,7 @@ class EngineSession:
             if self._carrier is not carrier:
                 raise FailedPrecondition("a newer call carries this engine's messages; use one call at a time")
             if self._farewell:
+                self._is_dismissed = True
                 return pb.EnvironmentCommand(kind=pb.COMMAND_KIND_CLOSE, message=self._farewell)
             if self._command is not None:
                 self._heard = self._loop.time()
