@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -119,17 +119,14 @@ class EngineServer:
     def run(self, work: Coroutine[Any, Any, T], should_stop: Callable[[], bool] = lambda: False) -> T:
         """Return what a coroutine on the loop returns; `StoppedError` as soon as `should_stop` says so."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        while True:
-            try:
-                return future.result(POLL_SECONDS)
-            except CancelledError:
-                raise StoppedError("the server has ended") from None
-            except TimeoutError:
-                if future.done():
-                    raise
-                if should_stop():
-                    future.cancel()
-                    raise StoppedError("stopped while waiting for an engine") from None
+        while not wait([future], POLL_SECONDS).done:
+            if should_stop():
+                future.cancel()
+                raise StoppedError("stopped while waiting for an engine")
+        try:
+            return future.result()
+        except CancelledError:
+            raise StoppedError("the server has ended") from None
 
     def call(self, function: Callable[[], T]) -> T:
         """Return what a function returns that has to run on the loop."""
