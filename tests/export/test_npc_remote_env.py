@@ -103,6 +103,19 @@ def test_several_engines_are_one_environment_with_the_rows_of_all():
         assert info["final_obs"][1] is None
 
 
+def test_a_reset_of_one_engines_rows_leaves_the_others_at_rest():
+    with offered("stream", World(1, length=1), World(2, length=2)) as engines:
+        env = RemoteVectorEnv(engines)
+        env.reset(seed=np.int64(3))
+        *_, truncated, info = env.step(np.ones(3, np.int64))
+        assert truncated.any()
+        assert "final_obs" in info
+        first = np.arange(3) < engines.places[1].first
+        observations, info = env.reset(seed=50, options={"reset_mask": first})
+        assert observations[0].tolist() == [50, 0, 0]
+        assert "final_obs" not in info
+
+
 def test_one_call_waits_serves_and_ends():
     players, original = [], EngineServer.start
 

@@ -95,6 +95,7 @@ class Engines:
         self, seed: int | None = None, options: Mapping[str, Array] | None = None, chosen: npt.NDArray[np.bool_] | None = None
     ) -> Observed:
         """Begin new episodes in the rows of `chosen`, or in all; row i is seeded with `seed + i`."""
+        seed = None if seed is None else int(seed)
         self._seed = self._seed if seed is None else seed
         places = [place for place in self.places if chosen is None or chosen[place.rows].any()]
         commands = {}
@@ -103,8 +104,8 @@ class Engines:
             command.options.extend(tensors.from_arrays(options or {}))
             commands[place.index] = command
         self._begin(commands)
-        for place in places:
-            place.seen = self._finish(place, is_step=False)
+        for place in self.places:
+            place.seen = self._finish(place, is_step=False) if place.index in commands else _at_rest(place.seen)
         return self._joined()
 
     def step(self, actions: Arrays) -> Observed:
@@ -228,6 +229,14 @@ class Engines:
         if len(parts) == 1:
             return parts[0]
         return joined(parts)
+
+
+def _at_rest(seen: Observed | None) -> Observed | None:
+    """Return what rows saw last without what they got for it."""
+    if seen is None:
+        return None
+    rewards, nothing = np.zeros_like(seen.rewards), np.zeros_like(seen.terminated)
+    return Observed(seen.observations, seen.masks, rewards, nothing, nothing.copy(), infos=seen.infos)
 
 
 def _reset(
