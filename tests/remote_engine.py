@@ -13,11 +13,12 @@ import grpc
 import numpy as np
 from google.rpc.error_details_pb2 import BadRequest
 from google.rpc.status_pb2 import Status
-from wire import TIMEOUT_S, Wire
+from wire import Wire
 
 from bridge import tensors
 from bridge.v1 import environment_service_pb2 as pb
 
+STREAM_SECONDS = 600.0
 LINKS = ("stream", "grpc", "grpc-web", "connect")
 METHOD = "bridge.v1.EnvironmentService"
 BOX, DISCRETE = pb.SPACE_KIND_BOX, pb.SPACE_KIND_DISCRETE
@@ -39,7 +40,7 @@ class Stream:
         self._channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
         self._reports: queue.Queue[bytes | None] = queue.Queue()
         method = self._channel.stream_stream(f"/{METHOD}/OfferEnvironment")
-        self._call = method(iter(self._reports.get, None), timeout=TIMEOUT_S, metadata=metadata)
+        self._call = method(iter(self._reports.get, None), timeout=STREAM_SECONDS, metadata=metadata)
 
     def send(self, data: bytes) -> pb.EnvironmentCommand:
         """Send a request's bytes and return the command that answers it."""
@@ -234,7 +235,7 @@ def playing(link: str, server: Any, world: World, **how: Any) -> Iterator[Engine
     try:
         yield engine
     finally:
-        thread.join(TIMEOUT_S)
+        thread.join(STREAM_SECONDS)
         engine.link.close()
         assert not thread.is_alive()
         engine.farewell = farewell[0] if farewell else None

@@ -20,7 +20,7 @@ from export.npc.remote_env.server import EngineServer, ListenConfig
 from export.npc.remote_env.session import Timing
 from export.npc.remote_env.spec import read_spec
 
-LISTEN = ListenConfig(port=0, timing=Timing(heartbeat_seconds=0.5, silence_seconds=60.0))
+LISTEN = ListenConfig(port=0, timing=Timing(heartbeat_seconds=0.5, silence_seconds=600.0))
 WAIT = 60.0
 
 

@@ -368,7 +368,7 @@ def test_an_offer_whose_step_is_beyond_the_limit_is_refused():
 @pytest.fixture(scope="module")
 def busy():
     """A trainer that waits for its engine's step while others send it nonsense."""
-    with training() as trainer, engine_of("grpc", trainer) as engine:
+    with training(timing=Timing(0.2, 3600.0, 3600.0)) as trainer, engine_of("grpc", trainer) as engine:
         env = trainer.started(engine)
         step = trainer.later(env.step, ONES)
         yield trainer

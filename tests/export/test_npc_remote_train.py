@@ -21,7 +21,7 @@ from export.npc.remote_env.session import Timing
 from export.npc.remote_env.train import KIND, RemoteEvaluateConfig, evaluate_run, train_remote
 from export.npc.to_onnx import export_policy
 
-LISTEN = ListenConfig(port=0, timing=Timing(heartbeat_seconds=0.5, silence_seconds=60.0))
+LISTEN = ListenConfig(port=0, timing=Timing(heartbeat_seconds=0.5, silence_seconds=600.0, step_seconds=600.0))
 
 
 class Server:
