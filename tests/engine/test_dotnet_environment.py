@@ -31,13 +31,13 @@ LISTEN = ListenConfig(port=0, timing=Timing(heartbeat_seconds=1.0, silence_secon
 
 
 @contextmanager
-def offered(folder: Path, link: str, *arguments: str, wait_seconds: float = WAIT_SECONDS) -> Iterator[RemoteVectorEnv]:
+def offered(folder: Path, link: str, *arguments: str) -> Iterator[RemoteVectorEnv]:
     """CartPole offered by the program over a stream or call by call; the program must end well when the block does."""
     with (
         EngineServer(LISTEN) as server,
         dotnet_program.running("environment", folder, server.address, str(ROWS), link, *arguments) as program,
     ):
-        yield RemoteVectorEnv(Engines(server, wait_seconds=wait_seconds))
+        yield RemoteVectorEnv(Engines(server, wait_seconds=WAIT_SECONDS))
         server.close("that is all")
         said = program.reported()
     assert said.get("farewell") == "that is all" or "left" in said, said
@@ -74,8 +74,9 @@ def test_an_episode_is_cut_after_500_ticks_and_its_last_observation_is_not_the_n
 
 
 def test_a_game_that_ends_takes_leave_and_the_trainer_says_what_was_lost(tmp_path: Path) -> None:
-    with offered(tmp_path, "stream", "20", wait_seconds=3.0) as remote:
+    with offered(tmp_path, "stream", "20") as remote:
         remote.reset(seed=1)
+        remote.engines.wait_seconds = 3.0
         for _ in range(19):
             remote.step(np.zeros(ROWS, np.int64))
         with pytest.raises(EngineLostError, match=r"it left: the game ended it.*within 3 s; start it again"):

@@ -142,7 +142,7 @@ def test_what_was_learned_is_saved_when_no_engine_comes_back(tmp_path):
         engine.play(turns=300)
         engine.link.close()
 
-    options = config(tmp_path, steps=100_000, wait_seconds=1.0)
+    options = config(tmp_path, steps=100_000, wait_seconds=10.0)
     with pytest.raises(EngineLostError, match="go on with --resume"):
         train(options, vanishing)
     saved = checkpoint.load(options.folder / "checkpoint.pt", KIND)

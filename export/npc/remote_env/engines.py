@@ -54,8 +54,8 @@ def _ignore(place: int, reason: str) -> None:
 class Engines:
     """Waits for all engines, then resets and steps them together.
 
-    `on_lost(place, reason)` is called, in the caller's thread, when an engine does not answer; `on_back(place)` when it does
-    again.
+    `wait_seconds` is how long it waits, at the start and for an engine that was lost. `on_lost(place, reason)` is called, in
+    the caller's thread, when an engine does not answer; `on_back(place)` when it does again.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Engines:
         on_lost: Callable[[int, str], None] = _ignore,
         on_back: Callable[[int], None] = lambda place: None,
     ) -> None:
-        self._server, self._wait_seconds, self._should_stop = server, wait_seconds, should_stop
+        self._server, self.wait_seconds, self._should_stop = server, wait_seconds, should_stop
         self.on_lost, self.on_back = on_lost, on_back
         self._seed = 0
         sessions = self._gather()
@@ -81,13 +81,13 @@ class Engines:
     def _gather(self) -> list[EngineSession]:
         try:
             filled = self._server.places.filled()
-            return self._server.run(asyncio.wait_for(filled, self._wait_seconds), self._should_stop)
+            return self._server.run(asyncio.wait_for(filled, self.wait_seconds), self._should_stop)
         except TimeoutError as error:
             there = sum(session is not None for session in self._server.places.sessions)
             count, config = len(self._server.places.sessions), self._server
             text = (
                 f"{there} of {count} engines offered themselves at {config.address} or {config.web} within "
-                f"{self._wait_seconds:g} s; start the engine, or wait longer with --wait-seconds"
+                f"{self.wait_seconds:g} s; start the engine, or wait longer with --wait-seconds"
             )
             raise EngineLostError(text) from error
 
@@ -169,7 +169,7 @@ class Engines:
         places, session = self._server.places, place.session
 
         async def either() -> Observed | EngineSession | None:
-            back = asyncio.ensure_future(session.returned(self._wait_seconds))
+            back = asyncio.ensure_future(session.returned(self.wait_seconds))
             other = asyncio.ensure_future(places.replaced(place.index, session))
             done, rest = await asyncio.wait({back, other}, return_when=asyncio.FIRST_COMPLETED)
             for task in rest:
@@ -187,7 +187,7 @@ class Engines:
     def _wait_for_another(self, place: Place, reason: str) -> EngineSession:
         self.on_lost(place.index, reason)
         try:
-            waiting = asyncio.wait_for(self._server.places.replaced(place.index, place.session), self._wait_seconds)
+            waiting = asyncio.wait_for(self._server.places.replaced(place.index, place.session), self.wait_seconds)
             found = self._server.run(waiting, self._should_stop)
         except TimeoutError as error:
             raise self._lost(place, reason) from error
@@ -197,7 +197,7 @@ class Engines:
     def _lost(self, place: Place, reason: str) -> EngineLostError:
         return EngineLostError(
             f"engine {place.index} was lost ({reason}) and none came back to {self._server.address} or {self._server.web} "
-            f"within {self._wait_seconds:g} s; start it again and go on with --resume"
+            f"within {self.wait_seconds:g} s; start it again and go on with --resume"
         )
 
     def _repair(self, place: Place, seen: Observed, before: Observed | None) -> Observed:
