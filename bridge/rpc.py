@@ -7,7 +7,8 @@ The request's bytes are parsed inside the wrapper, because gRPC for Python answe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn
 
 import grpc
@@ -37,6 +38,8 @@ def parse(data: bytes, method: MethodDescriptor) -> Any:
 
 
 def _method_handler(method: MethodDescriptor, function: Callable[..., Any], calls: Calls) -> grpc.RpcMethodHandler:
+    if method.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(_duplex(method, function, calls))
     if method.server_streaming:
         return grpc.stream_stream_rpc_method_handler(_stream(method, function, calls))
     return grpc.stream_unary_rpc_method_handler(_unary(method, function, calls))
@@ -80,6 +83,24 @@ def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Me
             await abort(error, method, context)
 
     return stream
+
+
+def _duplex(
+    method: MethodDescriptor, function: Callable[[AsyncIterator[Any]], AsyncGenerator[Message, None]], calls: Calls
+) -> Callable[..., Any]:
+    async def duplex(data: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[bytes]:
+        try:
+            with begin(calls, method, context):
+                requests = (parse(each, method) async for each in data)  # each when it is taken, so that none wait in memory
+                async with contextlib.aclosing(function(requests)) as messages:
+                    async for message in messages:
+                        yield serialise(message)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            await abort(error, method, context)
+
+    return duplex
 
 
 async def receive(stream: AsyncIterator[bytes], method: MethodDescriptor) -> Any:

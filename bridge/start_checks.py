@@ -35,10 +35,11 @@ def check(config: ServeConfig) -> None:
         raise StartError(f"--unix-mode is {config.unix_mode}, expected three octal digits as in 660")
     if bool(config.tls_cert) != bool(config.tls_key) or (config.tls_client_ca and not config.tls_cert):
         raise StartError("--tls-cert and --tls-key go together, and --tls-client-ca needs both; name the missing file")
-    _check_exposure(config)
+    check_exposure(config)
 
 
-def _check_exposure(config: ServeConfig) -> None:
+def check_exposure(config: ServeConfig) -> None:
+    """Raise `StartError` for an address that other machines reach without TLS and a token."""
     if _is_loopback(config.host) or config.insecure:
         return
     missing = [] if config.tls_cert else ["TLS (--tls-cert and --tls-key)"]

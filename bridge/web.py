@@ -178,6 +178,8 @@ def _endpoints(services: Services, slots: Slots, calls: Calls) -> Any:
     endpoints = {}
     for descriptor, service in services:
         for method in descriptor.methods:
+            if method.client_streaming:  # HTTP/1.1 answers when all is asked: such a method is for HTTP/2
+                continue
             function = getattr(service, method.name)
             endpoint = (_stream if method.server_streaming else _unary)(method, function, slots, calls)
             endpoints[f"/{descriptor.full_name}/{method.name}"] = endpoint

@@ -2,8 +2,8 @@
 """protoc plug-in: one C# class `<Service>Client` a service, over the package's `ITransport`.
 
 `protoc --plugin=protoc-gen-metabridge=THIS_FILE --metabridge_out=OUT ...`; needs the Python package protobuf. Unary calls
-return a task, server streams take a callback whose task is awaited before more is read; a file with another kind of call is
-refused.
+return a task, server streams take a callback whose task is awaited before more is read, streams both ways are calls to write
+to and read from; a file with the fourth kind of call is refused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def generate(request: plugin_pb2.CodeGeneratorRequest) -> plugin_pb2.CodeGenerat
         if file.name not in request.file_to_generate:
             continue
         for index, service in enumerate(file.service):
-            streaming = [method.name for method in service.method if method.client_streaming]
+            streaming = [method.name for method in service.method if method.client_streaming and not method.server_streaming]
             if streaming:
                 response.error = f"{file.name}: {service.name}.{streaming[0]} streams from the client, which is not supported"
                 return response
@@ -76,9 +76,12 @@ def descriptor(service: str, method: MethodDescriptorProto, names: dict[str, str
 
 
 def call(method: MethodDescriptorProto, names: dict[str, str]) -> Iterator[str]:
-    """Yield one call: a task of the answer, or a task that ends with the stream."""
+    """Yield one call: a task of the answer, a task that ends with the stream, or a call that goes both ways."""
     request, answer = names[method.input_type], names[method.output_type]
-    if method.server_streaming:
+    if method.client_streaming:
+        yield f"        public IDuplexCall<{request}, {answer}> {method.name}(CallOptions options = default)"
+        inner = f"transport.Duplex({method.name}Method, options);"
+    elif method.server_streaming:
         arguments = f"{request} request, Func<{answer}, Task> onMessage, CallOptions options = default"
         yield f"        public Task {method.name}Async({arguments})"
         inner = f"transport.ServerStreamAsync({method.name}Method, request, onMessage, options);"

@@ -19,6 +19,10 @@ from export.npc.course import ContactError, CourseConfig
 from export.npc.evaluate import EVALUATION_SEED, evaluate, table
 from export.npc.onnx_command import OnnxConfig
 from export.npc.policy import open_run
+from export.npc.remote_env.config import RemoteTrainConfig
+from export.npc.remote_env.engines import EngineLostError
+from export.npc.remote_env.server import StartError
+from export.npc.remote_env.train import RemoteEvaluateConfig, train_remote
 from export.npc.render import record_episode, save_gif
 from export.npc.train import train as train_follower
 from export.npc.trainer import Diverged
@@ -62,6 +66,8 @@ COMMANDS = {
     "onnx": OnnxConfig,
     "train-follower": FollowerTrainConfig,
     "evaluate-follower": FollowerEvaluateConfig,
+    "train-remote": RemoteTrainConfig,
+    "evaluate-remote": RemoteEvaluateConfig,
     "course": CourseConfig,
 }
 
@@ -74,7 +80,9 @@ def main(arguments: Sequence[str]) -> None:
             print(train(config))
         elif isinstance(config, FollowerTrainConfig):
             print(train_follower(config))
+        elif isinstance(config, RemoteTrainConfig):
+            print(train_remote(config))
         else:
             config.run()
-    except (ValueError, OSError, ParityError, Diverged, ContactError) as error:
+    except (ValueError, OSError, ParityError, Diverged, ContactError, EngineLostError, StartError) as error:
         sys.exit(f"error: {error}")

@@ -21,6 +21,19 @@ ALLOWED = {
     "bridge.scene_tile",
     "bridge.v1",
 }
+SERVING = {
+    "bridge.calls",
+    "bridge.config",
+    "bridge.errors",
+    "bridge.metrics",
+    "bridge.ports",
+    "bridge.rpc",
+    "bridge.start_checks",
+    "bridge.tensors",
+    "bridge.tls",
+    "bridge.web",
+}
+"""What a trainer that serves engines takes beside that: the sidecar's edges, none of its models."""
 BLOCKED = """
 import importlib, pkgutil, sys
 class Blocked:
@@ -68,9 +81,17 @@ def test_the_whole_sidecar_is_imported_without_torch_and_the_exporters():
 
 def test_the_exporters_take_of_the_sidecar_cards_seeds_and_the_contract_alone():
     for path in files("export"):
+        serves = "remote_env" in path.parts
+        allowed = ALLOWED | SERVING if serves else ALLOWED
         for name in imports(path):
             if name.partition(".")[0] == "bridge":
-                assert any(name == allowed or name.startswith(f"{allowed}.") for allowed in ALLOWED), f"{path} imports {name}"
+                assert any(name == each or name.startswith(f"{each}.") for each in allowed), f"{path} imports {name}"
+
+
+def test_a_trainer_that_serves_engines_takes_every_edge_that_it_may_and_no_more():
+    taken = {name for path in files("export/npc/remote_env") for name in imports(path) if name.startswith("bridge.")}
+    modules = {".".join(name.split(".")[:2]) for name in taken} - ALLOWED
+    assert modules == SERVING
 
 
 def test_nothing_of_the_product_imports_its_tests():

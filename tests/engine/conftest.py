@@ -23,12 +23,19 @@ PLACES = {
     f"Unity {player.UNITY_VERSION} player": (
         "test_unity_assistant.py",
         "test_unity_avatars.py",
+        "test_unity_environment.py",
         "test_unity_npcs.py",
         "test_unity_player.py",
         "test_unity_scenes.py",
         "[unity",
     ),
-    ".NET 8 client": ("test_dotnet_client.py", "test_npc_calls.py", "test_world_port.py", "[dotnet"),
+    ".NET 8 client": (
+        "test_dotnet_client.py",
+        "test_dotnet_environment.py",
+        "test_npc_calls.py",
+        "test_world_port.py",
+        "[dotnet",
+    ),
     "Unity 2022.3.33f1 compile": ("test_unity_compile.py",),
 }
 T = TypeVar("T")

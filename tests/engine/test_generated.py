@@ -36,6 +36,18 @@ def test_a_call_that_streams_from_the_client_is_refused_by_name() -> None:
     assert not response.file
 
 
+def test_a_call_that_streams_both_ways_is_one_to_write_to_and_read_from() -> None:
+    method = MethodDescriptorProto(
+        name="Talk", input_type=".a.M", output_type=".a.N", client_streaming=True, server_streaming=True
+    )
+    file = FileDescriptorProto(name="a.proto", package="a", service=[ServiceDescriptorProto(name="Radio", method=[method])])
+    file.message_type.add(name="M")
+    file.message_type.add(name="N")
+    file.options.csharp_namespace = "A"
+    content = plugin.generate(CodeGeneratorRequest(file_to_generate=["a.proto"], proto_file=[file])).file[0].content
+    assert "public IDuplexCall<M, N> Talk(CallOptions options = default)" in content
+
+
 @pytest.mark.parametrize("streams", [False, True])
 def test_a_comment_becomes_documentation(streams: bool) -> None:
     method = MethodDescriptorProto(name="Ask", input_type=".a.M", output_type=".a.M", server_streaming=streams)

@@ -93,7 +93,17 @@ def test_methods_are_verbs_with_requests_and_responses_of_their_names(files):
             for method in service.method:
                 assert method.input_type == f".bridge.v1.{method.name}Request"
                 assert method.output_type == f".bridge.v1.{method.name}Response"
-                assert not method.client_streaming, f"{method.name}: gRPC-Web has no client streams"
+                assert method.server_streaming or not method.client_streaming, f"{method.name} has a stream up and none down"
+
+
+def test_every_stream_from_the_client_has_a_unary_twin_for_grpc_web(files):
+    services = [service for file in files.values() for service in file.service]
+    streamed = {service.name: [method.name for method in service.method if method.client_streaming] for service in services}
+    assert {name: methods for name, methods in streamed.items() if methods} == {"EnvironmentService": ["OfferEnvironment"]}
+    messages = {message.name: message for file in files.values() for message in file.message_type}
+    for end in ("Request", "Response"):
+        stream, unary = messages[f"OfferEnvironment{end}"], messages[f"ExchangeEnvironment{end}"]
+        assert [(f.name, f.number, f.type_name) for f in stream.field] == [(f.name, f.number, f.type_name) for f in unary.field]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from csharp_build import BUILD, HERE, PROJECT, STRICT, build, client
@@ -21,6 +23,7 @@ def prepared() -> Path:
     libraries = client(platform)
     folders = (HERE / "csharp" / "dotnet", HERE / "csharp" / "shared", PROJECT / "Assets" / "Sample" / "World")
     sources = [path for folder in folders for path in folder.glob("*.cs")]
+    sources.append(PROJECT / "Assets" / "Sample" / "CartPoleEnvironment.cs")
     program = build(platform, "Program", sources, libraries, *STRICT, "-target:exe")
     place = BUILD / "-".join(["dotnet", *(sha256(path)[:6] for path in (*libraries, program))])
     place.mkdir(parents=True, exist_ok=True)
@@ -31,15 +34,38 @@ def prepared() -> Path:
 
 def run(part: str, folder: Path, *arguments: str) -> dict[str, str]:
     """Run a part of the program and return what it reported, by name; files that it writes go to `folder`."""
+    with running(part, folder, *arguments) as program:
+        return program.reported()
+
+
+class Program:
+    """A part of the program that runs beside its caller."""
+
+    def __init__(self, part: str, result: Path, process: subprocess.Popen[str]) -> None:
+        self.part = part
+        self.process = process
+        self._result = result
+
+    def reported(self, timeout: float = TIMEOUT_SECONDS) -> dict[str, str]:
+        """Return what it reported when it has ended, by name."""
+        output, errors = self.process.communicate(timeout=timeout)
+        if not self._result.exists():
+            raise RuntimeError(f"Program {self.part} wrote no result: {output[-2000:]}{errors[-2000:]}")
+        return dict(line.split("\t", 1) for line in self._result.read_text().splitlines())
+
+
+@contextlib.contextmanager
+def running(part: str, folder: Path, *arguments: str) -> Iterator[Program]:
+    """Start a part of the program; it is ended at the end of the block, if it did not end by itself."""
     folder.mkdir(parents=True, exist_ok=True)
     result = folder / f"{part}.tsv"
     result.unlink(missing_ok=True)
     config = unpacked(DOTNET) / "dnv/net/runtime/runtimeconfig.json"
-    program = prepared() / "Program.dll"
-    command = [str(dotnet_root() / "dotnet"), "exec", "--runtimeconfig", str(config), str(program)]
+    command = [str(dotnet_root() / "dotnet"), "exec", "--runtimeconfig", str(config), str(prepared() / "Program.dll")]
     command += [part, str(result), *arguments]
-    environment = os.environ | ENVIRONMENT
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
-    if not result.exists():
-        raise RuntimeError(f"Program {part} wrote no result: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return dict(line.split("\t", 1) for line in result.read_text().splitlines())
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=os.environ | ENVIRONMENT, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            yield Program(part, result, process)
+        finally:
+            process.kill()

@@ -26,7 +26,8 @@ namespace Metabridge.Headless
                 else if (arguments[0] == "policies") await Policies(rest[0]);
                 else if (arguments[0] == "world") new WorldReplay(rest[0], Path.GetDirectoryName(file)).Run(Report);
                 else if (arguments[0] == "live") await new LiveCalls(Report, Path.GetDirectoryName(file), rest).Run();
-                else throw new ArgumentException("no part \"" + arguments[0] + "\", there are offline, live, avatars, scenes, npcs, policies, world and cancelled");
+                else if (arguments[0] == "environment") await EnvironmentRun.Run(Report, rest);
+                else throw new ArgumentException("no part \"" + arguments[0] + "\" in this program");
             }
             catch (Exception error)
             {

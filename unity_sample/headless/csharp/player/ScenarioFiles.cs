@@ -28,6 +28,8 @@ namespace Metabridge.Headless
         public bool cancelled;
         public bool scenes;
         public bool npcs;
+        public string trainer;
+        public int environment_rows;
         public float timeout_seconds;
         public string output;
 

@@ -65,6 +65,7 @@ namespace Metabridge.Headless
             if (scenario.cancelled) yield return Calling(transport => new CancelledMorphs(Report, transport).Run());
             if (scenario.scenes) yield return CallScenes();
             if (scenario.npcs) yield return CallNpcs();
+            if (!string.IsNullOrEmpty(scenario.trainer)) yield return new EnvironmentPlay(scenario, Report).Run();
             if (scenario.sample) yield return PlaySample();
             if (scenario.actions != null && scenario.actions.Length > 0) yield return new SensePlay(scenario).Run();
             if (scenario.ticks > 0) yield return Walk(source);

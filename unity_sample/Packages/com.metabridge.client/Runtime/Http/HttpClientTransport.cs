@@ -14,9 +14,9 @@ namespace Metabridge.Transport
     /// <c>Http2Only</c>, or UnityHttpMessageHandler from Unity 6.5 on; .NET's default handler has it. Answers and callbacks
     /// arrive on a thread of the pool, unless the caller awaits on the main thread.
     /// </summary>
-    public sealed class HttpClientTransport : ITransport
+    public sealed class HttpClientTransport : IDuplexTransport
     {
-        const int ReadSize = 64 << 10;
+        internal const int ReadSize = 64 << 10;
 
         static readonly Version Http2 = new Version(2, 0);
 
@@ -59,7 +59,7 @@ namespace Metabridge.Transport
             where TResponse : class, IMessage<TResponse>
         {
             using (var deadline = CancellationTokenSource.CreateLinkedTokenSource(options.Cancellation))
-            using (var message = Request(method.Path, request, options))
+            using (var message = Request(method.Path, Content(request), options))
             {
                 if (options.Timeout.HasValue) deadline.CancelAfter(options.Timeout.Value);
                 try
@@ -67,18 +67,38 @@ namespace Metabridge.Transport
                     var reader = new AnswerReader<TResponse>(method.Parser, maxMessageBytes);
                     await Exchange(message, reader, onMessage, deadline.Token).ConfigureAwait(false);
                 }
-                catch (OperationCanceledException error) when (!options.Cancellation.IsCancellationRequested)
+                catch (Exception error)
                 {
-                    bool isLate = deadline.IsCancellationRequested;
-                    string text = isLate ? "no answer within " + options.Timeout : "the transport was disposed of";
-                    throw new RpcException(isLate ? StatusCode.DeadlineExceeded : StatusCode.Cancelled, text, null, error);
-                }
-                catch (Exception error) when (error is HttpRequestException || error is IOException)
-                {
-                    string text = "no connection to " + address + ": " + error.GetBaseException().Message;
-                    throw new RpcException(StatusCode.Unavailable, text, null, error);
+                    var mapped = Mapped(error, address.ToString(), options, deadline);
+                    if (mapped == null) throw;
+                    throw mapped;
                 }
             }
+        }
+
+        public IDuplexCall<TRequest, TResponse> OpenDuplex<TRequest, TResponse>(
+            Method<TRequest, TResponse> method, CallOptions options)
+            where TRequest : class, IMessage<TRequest>
+            where TResponse : class, IMessage<TResponse>
+        {
+            var reader = new AnswerReader<TResponse>(method.Parser, maxMessageBytes);
+            Func<HttpContent, HttpRequestMessage> request = content => Request(method.Path, content, options);
+            return new HttpDuplexCall<TRequest, TResponse>(request, client, address.ToString(), reader, options);
+        }
+
+        /// <summary>Returns what an exception of HTTP means for a call; null for one that is the caller's own.</summary>
+        internal static RpcException Mapped(
+            Exception error, string address, CallOptions options, CancellationTokenSource deadline)
+        {
+            if (error is OperationCanceledException && !options.Cancellation.IsCancellationRequested)
+            {
+                bool isLate = deadline.IsCancellationRequested;
+                string text = isLate ? "no answer within " + options.Timeout : "the transport was disposed of";
+                return new RpcException(isLate ? StatusCode.DeadlineExceeded : StatusCode.Cancelled, text, null, error);
+            }
+            if (!(error is HttpRequestException) && !(error is IOException)) return null;
+            string reason = "no connection to " + address + ": " + error.GetBaseException().Message;
+            return new RpcException(StatusCode.Unavailable, reason, null, error);
         }
 
         async Task Exchange<TResponse>(
@@ -120,10 +140,15 @@ namespace Metabridge.Transport
             token.ThrowIfCancellationRequested();
         }
 
-        HttpRequestMessage Request(string path, IMessage request, CallOptions options)
+        static HttpContent Content(IMessage request)
         {
             var content = new ByteArrayContent(GrpcFrames.Encode(request));
             content.Headers.ContentType = new MediaTypeHeaderValue("application/grpc");
+            return content;
+        }
+
+        HttpRequestMessage Request(string path, HttpContent content, CallOptions options)
+        {
             var message = new HttpRequestMessage(HttpMethod.Post, new Uri(address, path)) { Version = Http2, Content = content };
 #if NET5_0_OR_GREATER
             message.VersionPolicy = HttpVersionPolicy.RequestVersionExact;
@@ -133,7 +158,7 @@ namespace Metabridge.Transport
             return message;
         }
 
-        static HttpHeaders TrailersOf(HttpResponseMessage response)
+        internal static HttpHeaders TrailersOf(HttpResponseMessage response)
         {
 #if NET5_0_OR_GREATER || NET_STANDARD_2_1
             return response.TrailingHeaders;
@@ -145,7 +170,7 @@ namespace Metabridge.Transport
 #endif
         }
 
-        static void AddTrailers(Trailers trailers, HttpHeaders headers)
+        internal static void AddTrailers(Trailers trailers, HttpHeaders headers)
         {
             if (headers == null) return;
             foreach (KeyValuePair<string, IEnumerable<string>> header in headers)

@@ -65,10 +65,44 @@ namespace Metabridge.Internal
             return (byte[])ToArray(tensor, name, DataType.Uint8, new byte[Count(tensor.Shape)], sizeof(byte));
         }
 
+        /// <summary>Returns an int8 tensor's elements; FormatException, naming it, when type, shape and bytes disagree.</summary>
+        public static sbyte[] ToSBytes(Tensor tensor, string name)
+        {
+            return (sbyte[])ToArray(tensor, name, DataType.Int8, new sbyte[Count(tensor.Shape)], sizeof(sbyte));
+        }
+
         /// <summary>Returns a uint16 tensor's elements; FormatException, naming it, when type, shape and bytes disagree.</summary>
         public static ushort[] ToUShorts(Tensor tensor, string name)
         {
             return (ushort[])ToArray(tensor, name, DataType.Uint16, new ushort[Count(tensor.Shape)], sizeof(ushort));
+        }
+
+        /// <summary>Returns elements that lie in memory as they go over the wire, a row after another, as a tensor.</summary>
+        internal static Tensor FromRows(byte[] data, DataType dtype, int rows, long[] rowShape)
+        {
+            var tensor = new Tensor { Dtype = dtype, Data = ByteString.CopyFrom(data) };
+            tensor.Shape.Add(rows);
+            tensor.Shape.AddRange(rowShape);
+            return tensor;
+        }
+
+        /// <summary>Returns the bytes of one element.</summary>
+        internal static int ElementSize(DataType dtype)
+        {
+            switch (dtype)
+            {
+                case DataType.Int8:
+                case DataType.Uint8:
+                case DataType.Bool: return 1;
+                case DataType.Int16:
+                case DataType.Uint16:
+                case DataType.Float16: return 2;
+                case DataType.Int32:
+                case DataType.Float32: return 4;
+                case DataType.Int64:
+                case DataType.Float64: return 8;
+                default: throw new ArgumentException(dtype + " is no type of elements");
+            }
         }
 
         static Tensor FromArray(Array values, DataType dtype, int elementSize, long[] shape)
@@ -101,7 +135,7 @@ namespace Metabridge.Internal
             return values;
         }
 
-        static int Count(IEnumerable<long> shape)
+        internal static int Count(IEnumerable<long> shape)
         {
             long count = 1;
             foreach (long size in shape) count = checked(count * size);
