@@ -28,7 +28,7 @@ class Limits:
     cached_tiles: int = 2_048
     """Tiles of endless worlds that are kept, about 30 kB each; the least recently used one goes first."""
     max_concurrent_calls: int = 256
-    """Calls that run at the same time; one more is answered with RESOURCE_EXHAUSTED."""
+    """Calls that run at the same time, on both ports together; one more is answered with RESOURCE_EXHAUSTED."""
     max_streams: int = 1_024
     """Calls at the same time on one gRPC connection; more are held back by the client, or refused as UNAVAILABLE. Keep it above
     --limits.max-concurrent-calls, whose RESOURCE_EXHAUSTED says more."""
@@ -36,6 +36,10 @@ class Limits:
     """Bytes of the headers of one request."""
     head_seconds: float = 30.0
     """Seconds in which a connection of the web port must have sent a whole head of a request; a slower one is closed."""
+    request_seconds: float = 30.0
+    """Seconds in which the request of a call must have come in whole; a slower one is answered with DEADLINE_EXCEEDED."""
+    answer_seconds: float = 60.0
+    """Seconds for which a client may leave what is sent to it untaken; then its stream, or its web connection, is ended."""
     ping_seconds: float = 10.0
     """Least seconds between two pings of a gRPC client without data; one that goes on pinging is sent away."""
     idle_seconds: float = 3_600.0

@@ -14,6 +14,7 @@ from bridge.tls import Tls
 
 KEEPALIVE_SECONDS, KEEPALIVE_TIMEOUT_SECONDS = 60, 20
 PING_STRIKES = 2
+OPEN_PER_RUNNING = 4
 
 
 def channel_options(limits: Limits) -> list[tuple[str, int]]:
@@ -35,6 +36,11 @@ def channel_options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
         ("grpc.max_connection_idle_ms", round(limits.idle_seconds * 1000)),
     ]
+
+
+def most_open_calls(limits: Limits) -> int:
+    """Return how many calls gRPC may hold at once: those that run, and those that ended while their clients take nothing."""
+    return max(limits.max_streams, OPEN_PER_RUNNING * limits.max_concurrent_calls)
 
 
 def bind_tcp(server: Any, host: str, port: int, tls: Tls | None) -> int:

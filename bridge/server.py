@@ -21,11 +21,11 @@ from grpc_health.v1 import health, health_pb2
 
 from bridge import __version__
 from bridge.bundle_loader import LoadOptions, load_bundle
-from bridge.calls import Calls
+from bridge.calls import Calls, Places
 from bridge.config import ServeConfig
 from bridge.game_sessions import GameSessions
 from bridge.metrics import Metrics
-from bridge.ports import bind_tcp, bind_unix, bracket, channel_options, listen
+from bridge.ports import bind_tcp, bind_unix, bracket, channel_options, listen, most_open_calls
 from bridge.providers import choose_providers
 from bridge.registry import Registry, ServedModel, UnservedModel
 from bridge.reloader import Reloader
@@ -62,7 +62,9 @@ class Sidecar:
         self.metrics = Metrics()
         self._tracing = open_tracing(__version__)
         observers = (self.metrics.observe, *((self._tracing.observe,) if self._tracing else ()))
-        self._calls = Calls(self.access, observers)
+        limits = config.limits
+        places = Places(limits.max_concurrent_calls)
+        self._calls = Calls(self.access, observers, places, limits.request_seconds, limits.answer_seconds)
         self._services = self._make_services()
         self._health = health.aio.HealthServicer()
         self._server: Any = None
@@ -121,7 +123,7 @@ class Sidecar:
 
     def _grpc_server(self) -> Any:
         limits = self.config.limits
-        server = grpc.aio.server(options=channel_options(limits), maximum_concurrent_rpcs=limits.max_concurrent_calls)
+        server = grpc.aio.server(options=channel_options(limits), maximum_concurrent_rpcs=most_open_calls(limits))
         for descriptor, service in self._services:
             server.add_generic_rpc_handlers((generic_handler(descriptor, service, self._calls),))
         names = [descriptor.full_name for descriptor, _ in self._services]

@@ -6,7 +6,6 @@ parse; here they are parsed as every other request is.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from bridge.calls import Calls
-from bridge.errors import InvalidArgument, ResourceExhausted, ServiceError
+from bridge.errors import ResourceExhausted, ServiceError
 from bridge.rpc import abort, begin, parse, receive, serialise
 
 REFLECTION_SERVICES = ("grpc.reflection.v1.ServerReflection", reflection.SERVICE_NAME)
@@ -41,11 +40,7 @@ def health_handler(servicer: health.aio.HealthServicer) -> grpc.GenericRpcHandle
                 if len(running) >= MAX_HEALTH_CALLS:
                     raise ResourceExhausted(f"{len(running)} calls ask for health already; end some that watch")
                 running.add(this)
-                try:
-                    request = await asyncio.wait_for(receive(stream, method), REQUEST_SECONDS)
-                except TimeoutError as error:
-                    raise InvalidArgument(f"no message for {REQUEST_SECONDS} s, expected one") from error
-                return await function(request, context)
+                return await function(await receive(stream, method, REQUEST_SECONDS), context)
             except ServiceError as error:
                 await abort(error, method, context)
             finally:

@@ -14,12 +14,9 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
-import grpc
 import uvicorn
-from connectrpc.code import Code
 from connectrpc.codec import Codec
 from connectrpc.compat import google_protobuf_binary_codec, google_protobuf_json_codec
-from connectrpc.errors import ConnectError, ErrorDetail
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.request import RequestContext
 from connectrpc.server import ConnectASGIApplication, Endpoint
@@ -27,19 +24,18 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.json_format import ParseError
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
-from protobuf.wkt import Any as ConnectAny
 from starlette.middleware.cors import CORSMiddleware
 
-from bridge.calls import REQUEST_ID_KEY, TRACE_KEY, Calls, Metadata, Running, current_call
+from bridge.calls import Calls
 from bridge.config import Limits
-from bridge.errors import InvalidArgument, ResourceExhausted, to_status
+from bridge.errors import InvalidArgument, ResourceExhausted
 from bridge.metrics import Metrics
 from bridge.tls import Tls
+from bridge.web_calls import CallError, Door, TimedBody
 from bridge.web_front import WebFront
 from bridge.web_protocol import bounded
 
 MAX_JSON_BYTES = 256 << 10
-RETRY_SECONDS = 0.05
 CONNECTIONS_PER_CALL = 8
 GRPC_WEB_HEADERS = (
     "content-type",
@@ -59,10 +55,15 @@ Services = Sequence[tuple[ServiceDescriptor, object]]
 class Application(ConnectASGIApplication[Services]):
     """All services as one ASGI application."""
 
-    def __init__(self, services: Services, read_max_bytes: int, slots: Slots, calls: Calls) -> None:
+    def __init__(self, services: Services, read_max_bytes: int, calls: Calls) -> None:
+        methods = {
+            f"{descriptor.full_name}/{method.name}": method for descriptor, _ in services for method in descriptor.methods
+        }
+        self._request_seconds = calls.request_seconds
         super().__init__(
             service=services,
-            endpoints=lambda served: _endpoints(served, slots, calls),
+            endpoints=_endpoints,
+            interceptors=[Door(methods, calls)],
             read_max_bytes=read_max_bytes,
             codecs=[CheckedCodec(google_protobuf_binary_codec()), CheckedCodec(google_protobuf_json_codec())],
             compressions=(),  # both ends are on one machine: compressing a picture would only hold up the event loop
@@ -72,6 +73,10 @@ class Application(ConnectASGIApplication[Services]):
     def path(self) -> str:
         """Return the prefix of every method's path."""
         return "/"
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request, whose body has a time to come in."""
+        await super().__call__(scope, TimedBody(receive, self._request_seconds), send)
 
 
 class CheckedCodec(Codec[Any, Any]):
@@ -89,7 +94,7 @@ class CheckedCodec(Codec[Any, Any]):
         size = message.ByteSize()
         if self.name() == "json" and size > MAX_JSON_BYTES:
             text = f"the answer has {size} bytes, JSON carries at most {MAX_JSON_BYTES}; ask for less or use binary"
-            raise _connect_error(ResourceExhausted(text), type(message).__name__)
+            raise CallError(ResourceExhausted(text), type(message).__name__)
         return bytes(self._codec.encode(message))
 
     def decode(self, data: bytes | bytearray, message_class: type[Any]) -> Any:
@@ -97,12 +102,12 @@ class CheckedCodec(Codec[Any, Any]):
         name = message_class.DESCRIPTOR.full_name
         if self.name() == "json" and len(data) > MAX_JSON_BYTES:
             text = f"the request has {len(data)} bytes, JSON carries at most {MAX_JSON_BYTES}; use binary"
-            raise _connect_error(ResourceExhausted(text), name)
+            raise CallError(ResourceExhausted(text), name)
         try:
             return self._codec.decode(data, message_class)
         except (DecodeError, ParseError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             text = f"{len(data)} bytes are not a {name} ({error}); check that both sides use the same contract"
-            raise _connect_error(InvalidArgument(text), name) from error
+            raise CallError(InvalidArgument(text), name) from error
 
 
 class WebServer(uvicorn.Server):
@@ -121,23 +126,6 @@ class WebServer(uvicorn.Server):
         return task
 
 
-class Slots:
-    """Counts the calls that run; one more than `limit` is answered with RESOURCE_EXHAUSTED, as on the gRPC port."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._taken = 0
-
-    def __enter__(self) -> None:
-        if self._taken >= self._limit:
-            message = f"{self._taken} calls run already; try again or raise --limits.max-concurrent-calls"
-            raise ResourceExhausted(message, retry_s=RETRY_SECONDS)
-        self._taken += 1
-
-    def __exit__(self, *_: object) -> None:
-        self._taken -= 1
-
-
 def web_server(
     services: Services,
     calls: Calls,
@@ -150,7 +138,7 @@ def web_server(
     drain_seconds: float,
 ) -> WebServer:
     """Return a server, not yet started, for gRPC-Web and Connect; CORS is off without origins."""
-    application: Any = Application(services, limits.max_message_bytes, Slots(limits.max_concurrent_calls), calls)
+    application: Any = Application(services, limits.max_message_bytes, calls)
     if cors_origins:
         application = CORSMiddleware(
             application,
@@ -162,7 +150,8 @@ def web_server(
     return WebServer(
         uvicorn.Config(
             WebFront(application, metrics, calls.access, allowed_hosts),
-            http=bounded(limits.max_header_bytes, limits.head_seconds),
+            http=bounded(limits.max_header_bytes, limits.head_seconds, limits.answer_seconds),
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -174,14 +163,18 @@ def web_server(
     )
 
 
-def _endpoints(services: Services, slots: Slots, calls: Calls) -> Any:
+def _endpoints(services: Services) -> Any:
     endpoints = {}
     for descriptor, service in services:
         for method in descriptor.methods:
-            function = getattr(service, method.name)
-            endpoint = (_stream if method.server_streaming else _unary)(method, function, slots, calls)
+            endpoint = (_stream if method.server_streaming else _unary)(method, getattr(service, method.name))
             endpoints[f"/{descriptor.full_name}/{method.name}"] = endpoint
     return endpoints
+
+
+def _methods(services: Services) -> Iterator[MethodDescriptor]:
+    for descriptor, _ in services:
+        yield from descriptor.methods
 
 
 def _info(method: MethodDescriptor) -> MethodInfo[Any, Any]:
@@ -195,51 +188,22 @@ def _info(method: MethodDescriptor) -> MethodInfo[Any, Any]:
     )
 
 
-def _unary(
-    method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]], slots: Slots, calls: Calls
-) -> Endpoint[Any, Any]:
+def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]]) -> Endpoint[Any, Any]:
     async def unary(request: Any, context: RequestContext[Any, Any]) -> Any:
         try:
-            with _begin(calls, method, context), slots:
-                return await function(request)
+            return await function(request)
         except Exception as error:
-            raise _connect_error(error, method.full_name) from error
+            raise CallError(error, method.full_name) from error
 
     return Endpoint.unary(_info(method), unary)
 
 
-def _stream(
-    method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]], slots: Slots, calls: Calls
-) -> Endpoint[Any, Any]:
+def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]]) -> Endpoint[Any, Any]:
     async def stream(request: Any, context: RequestContext[Any, Any]) -> AsyncIterator[Any]:
         try:
-            with _begin(calls, method, context), slots:
-                async for message in function(request):
-                    yield message
+            async for message in function(request):
+                yield message
         except Exception as error:
-            raise _connect_error(error, method.full_name) from error
+            raise CallError(error, method.full_name) from error
 
     return Endpoint.server_stream(_info(method), stream)
-
-
-def _begin(calls: Calls, method: MethodDescriptor, context: RequestContext[Any, Any]) -> Running:
-    headers, timeout_ms = context.request_headers, context.timeout_ms
-    protocol = "grpc-web" if headers.get("content-type", "").startswith("application/grpc-web") else "connect"
-    metadata = Metadata(
-        headers.get("authorization", ""),
-        headers.get(REQUEST_ID_KEY, ""),
-        headers.get(TRACE_KEY, ""),
-        None if timeout_ms is None else timeout_ms / 1000,
-    )
-    return calls.begin(method, protocol, metadata)
-
-
-def _connect_error(error: Exception, method: str) -> ConnectError:
-    call = current_call()
-    code, status = to_status(error, method, call.request_id if call else "")
-    details = [ErrorDetail(ConnectAny(type_url=detail.type_url, value=detail.value)) for detail in status.details]
-    return ConnectError(_code(code), status.message, details)
-
-
-def _code(code: grpc.StatusCode) -> Code:
-    return Code.CANCELED if code is grpc.StatusCode.CANCELLED else Code[code.name]
