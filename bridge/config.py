@@ -109,6 +109,12 @@ class ServeConfig:
     alone."""
     load_seconds: float = 600.0
     """Seconds after which a bundle that does not finish loading is refused."""
+    load_isolation: Literal["new", "always", "never"] = "new"
+    """Which bundles are loaded in a process of their own first, so that one that crashes, hangs or takes all memory is refused.
+    new: those that did not pass before on this machine; always: all; never: none."""
+    load_memory_mib: int = 8_192
+    """MiB of memory that loading one bundle may take in the process of its own, or less where the machine has less free (Linux,
+    on the CPU)."""
     token_file: Path | None = None
     """File with the bearer token that calls must carry; without one, that of METABRIDGE_TOKEN, else none."""
     admin_token_file: Path | None = None

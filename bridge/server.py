@@ -26,6 +26,7 @@ from bridge.config import ServeConfig
 from bridge.game_sessions import GameSessions
 from bridge.metrics import Metrics
 from bridge.ports import bind_tcp, bind_unix, bracket, channel_options, listen, most_open_calls
+from bridge.probe import Probe, ProbeSettings, cache_folder
 from bridge.providers import choose_providers
 from bridge.registry import Registry, ServedModel, UnservedModel
 from bridge.reloader import Reloader
@@ -74,6 +75,7 @@ class Sidecar:
 
     async def __aenter__(self) -> Sidecar:
         self._load_options = self._make_load_options()
+        self.reloader.probe = self._make_probe(self._load_options)
         self._server = self._grpc_server()
         self.port = self._bind_grpc()
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
@@ -167,6 +169,20 @@ class Sidecar:
             allow_bare_onnx=self.config.allow_bare_onnx,
             rows_of=self.metrics.rows_of,
         )
+
+    def _make_probe(self, options: LoadOptions) -> Probe | None:
+        if self.config.load_isolation == "never":
+            return None
+        settings = ProbeSettings(
+            providers=list(options.providers),
+            strict=options.strict,
+            command=options.command,
+            overrides=options.overrides,
+            allow_bare_onnx=options.allow_bare_onnx,
+            seconds=self.config.load_seconds,
+            memory_mib=self.config.load_memory_mib,
+        )
+        return Probe(settings, always=self.config.load_isolation == "always", cache=cache_folder())
 
     def _load(self, folder: Path) -> ServedModel | UnservedModel:
         assert self._load_options is not None, "bundles are loaded after the start has chosen the providers"
