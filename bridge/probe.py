@@ -28,6 +28,7 @@ from bridge.providers import ProviderEntry
 CACHE_VARIABLE = "METABRIDGE_CACHE"
 CACHE_FILE = "loaded"
 MAX_PASSED = 4096
+MAX_CACHE_BYTES = 1 << 20
 START_SECONDS = 60.0
 MAX_ANSWER_BYTES = 1 << 20
 log = logging.getLogger("metabridge")
@@ -139,8 +140,8 @@ class _Passed:
         self._folder = folder
         self._keys: dict[str, None] = {}
         if folder is not None:
-            with contextlib.suppress(OSError, UnicodeDecodeError):
-                self._keys = dict.fromkeys((folder / CACHE_FILE).read_text("ascii").split()[-MAX_PASSED:])
+            with contextlib.suppress(OSError, UnicodeDecodeError), (folder / CACHE_FILE).open("rb") as stream:
+                self._keys = dict.fromkeys(stream.read(MAX_CACHE_BYTES).decode("ascii").split()[-MAX_PASSED:])
 
     def __contains__(self, key: str) -> bool:
         return self._folder is not None and key in self._keys
@@ -153,7 +154,7 @@ class _Passed:
         with contextlib.suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = self._folder / CACHE_FILE
-            if path.exists() and path.stat().st_size > 2 * MAX_PASSED * (len(key) + 1):
+            if path.exists() and path.stat().st_size > MAX_CACHE_BYTES // 2:
                 path.write_text("".join(f"{known}\n" for known in list(self._keys)[-MAX_PASSED:]), "ascii")
             else:
                 with path.open("a", encoding="ascii") as stream:  # one short line: whole also beside other sidecars' lines

@@ -25,7 +25,7 @@ from bridge.calls import Calls, Places
 from bridge.config import ServeConfig
 from bridge.game_sessions import GameSessions
 from bridge.metrics import Metrics
-from bridge.ports import bind_tcp, bind_unix, bracket, channel_options, listen, most_open_calls
+from bridge.ports import bind_tcp, bind_unix, bracket, channel_options, listen, most_open_calls, raise_file_limit
 from bridge.probe import Probe, ProbeSettings, cache_folder
 from bridge.providers import choose_providers
 from bridge.registry import Registry, ServedModel, UnservedModel
@@ -212,6 +212,7 @@ class Sidecar:
 async def serve(config: ServeConfig) -> None:
     """Serve until SIGINT or SIGTERM, which end a start that still loads too; print the ready line on standard output."""
     start, ready = time.perf_counter(), False
+    raise_file_limit()
     stop, task = asyncio.Event(), asyncio.current_task()
     loop = asyncio.get_running_loop()
 
