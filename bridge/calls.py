@@ -107,7 +107,7 @@ class Calls:
     """Begins and ends calls: both edges go through here, once for each call, in a task of the call's own.
 
     Each of `observers` is given every call when it has ended. A request has `request_seconds` to come in whole, and a
-    client `answer_seconds` to take a part of what it is sent.
+    client `answer_seconds` to take a part of what it is sent. A message that is sent has at most `answer_bytes`.
     """
 
     access: Access = field(default_factory=Access)
@@ -115,6 +115,7 @@ class Calls:
     places: Places = field(default_factory=lambda: Places(256))
     request_seconds: float = 30.0
     answer_seconds: float = 60.0
+    answer_bytes: int = 4 << 20
 
     def begin(self, method: MethodDescriptor, protocol: str, metadata: Metadata) -> Running:
         """Return the context in which a call runs.

@@ -85,6 +85,8 @@ class ServeConfig:
     """The GPU to use, by its number."""
     gpu_memory_mib: int = 0
     """MiB of GPU memory that each graph's session may take; 0 leaves it to ONNX Runtime."""
+    io_binding: Literal["gpu", "always", "never"] = "gpu"
+    """Bind inputs and outputs to their places before a run. gpu: for graphs on CUDA or TensorRT; always: on the CPU too."""
     allow_bare_onnx: bool = False
     """Serve <name>/<version>/model.onnx without a card too, over the Open Inference Protocol alone."""
     threads: int | None = None

@@ -104,6 +104,13 @@ def not_taken(seconds: float) -> DeadlineExceeded:
     return DeadlineExceeded(message)
 
 
+def check_answer(size: int, limit: int) -> None:
+    """Raise `ResourceExhausted` for a message of `size` bytes that clients would refuse without a reason."""
+    if size > limit:
+        message = f"the answer has {size} bytes, one message holds {limit}; ask for less, or raise --limits.max-message-bytes"
+        raise ResourceExhausted(f"{message} (clients have a limit of their own)")
+
+
 def code_of(error: BaseException) -> grpc.StatusCode:
     """Return the code that an exception ends a call with."""
     return error.code if isinstance(error, ServiceError) else grpc.StatusCode.INTERNAL

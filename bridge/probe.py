@@ -42,6 +42,7 @@ class ProbeSettings(msgspec.Struct, frozen=True):
     command: Serving
     overrides: Mapping[str, Serving]
     allow_bare_onnx: bool
+    io_binding: str
     seconds: float
     memory_mib: int
 

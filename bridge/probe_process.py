@@ -37,7 +37,13 @@ def main() -> None:
         _limit_memory(settings.memory_mib * MIB)
     with ThreadPoolExecutor(1) as executor:
         options = LoadOptions(
-            settings.providers, settings.strict, executor, settings.command, settings.overrides, settings.allow_bare_onnx
+            settings.providers,
+            settings.strict,
+            executor,
+            settings.command,
+            settings.overrides,
+            settings.allow_bare_onnx,
+            settings.io_binding,
         )
         _answer(answers, "ready")
         for line in sys.stdin.buffer:

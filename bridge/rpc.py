@@ -17,9 +17,10 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from bridge.calls import REQUEST_ID_KEY, TRACE_KEY, Calls, Metadata, Running, current_call
-from bridge.errors import InvalidArgument, Unimplemented, not_taken, to_status, too_slow
+from bridge.errors import InvalidArgument, Unimplemented, check_answer, not_taken, to_status, too_slow
 
 DETAILS_KEY = "grpc-status-details-bin"
+ANSWER_ENCODING_KEY = "x-answer-encoding"
 ABORT_SECONDS = 1.0
 
 
@@ -63,7 +64,10 @@ def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message
     async def unary(stream: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         try:
             with begin(calls, method, context):
-                return serialise(await function(await receive(stream, method, calls.request_seconds)))
+                answer = serialise(await function(await receive(stream, method, calls.request_seconds)))
+                check_answer(len(answer), calls.answer_bytes)
+                await _compress(context)
+                return answer
         except Exception as error:
             await abort(error, method, context)
 
@@ -76,9 +80,12 @@ def _stream(
     async def stream(data: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> None:
         try:
             with begin(calls, method, context):
+                await _compress(context)
                 async with aclosing(function(await receive(data, method, calls.request_seconds))) as answers:
                     async for message in answers:
-                        await _write(context, serialise(message), calls.answer_seconds)
+                        part = serialise(message)
+                        check_answer(len(part), calls.answer_bytes)
+                        await _write(context, part, calls.answer_seconds)
         except Exception as error:
             await abort(error, method, context)
 
@@ -97,6 +104,13 @@ async def receive(stream: AsyncIterator[bytes], method: MethodDescriptor, second
     except TimeoutError as error:
         raise too_slow(seconds) from error
     raise Unimplemented("no message, expected one")
+
+
+async def _compress(context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    """Compress what is sent from here on where the client asks for it, by a key: no Python sees how it compressed its request."""
+    if (ANSWER_ENCODING_KEY, "gzip") in (context.invocation_metadata() or ()):
+        context.set_compression(grpc.Compression.Gzip)
+        await context.send_initial_metadata(())  # without it, gRPC forgets the encoding of a unary answer
 
 
 async def _write(context: grpc.aio.ServicerContext[Any, Any], data: bytes, seconds: float) -> None:

@@ -65,7 +65,9 @@ class Sidecar:
         observers = (self.metrics.observe, *((self._tracing.observe,) if self._tracing else ()))
         limits = config.limits
         places = Places(limits.max_concurrent_calls)
-        self._calls = Calls(self.access, observers, places, limits.request_seconds, limits.answer_seconds)
+        self._calls = Calls(
+            self.access, observers, places, limits.request_seconds, limits.answer_seconds, limits.max_message_bytes
+        )
         self._services = self._make_services()
         self._health = health.aio.HealthServicer()
         self._server: Any = None
@@ -167,6 +169,7 @@ class Sidecar:
             command=command_settings(self.config),
             overrides=parse_overrides(self.config.model_settings),
             allow_bare_onnx=self.config.allow_bare_onnx,
+            io_binding=self.config.io_binding,
             rows_of=self.metrics.rows_of,
         )
 
@@ -179,6 +182,7 @@ class Sidecar:
             command=options.command,
             overrides=options.overrides,
             allow_bare_onnx=options.allow_bare_onnx,
+            io_binding=options.io_binding,
             seconds=self.config.load_seconds,
             memory_mib=self.config.load_memory_mib,
         )

@@ -28,10 +28,11 @@ from starlette.middleware.cors import CORSMiddleware
 
 from bridge.calls import Calls
 from bridge.config import Limits
-from bridge.errors import InvalidArgument, ResourceExhausted
+from bridge.errors import InvalidArgument, ResourceExhausted, check_answer
 from bridge.metrics import Metrics
 from bridge.tls import Tls
 from bridge.web_calls import CallError, Door, TimedBody
+from bridge.web_compression import Gzip, PackedMessage, pack
 from bridge.web_front import WebFront
 from bridge.web_protocol import bounded
 
@@ -47,6 +48,8 @@ GRPC_WEB_HEADERS = (
     "authorization",
     "x-request-id",
     "traceparent",
+    "grpc-accept-encoding",
+    "connect-accept-encoding",
 )
 EXPOSED_HEADERS = ("grpc-status", "grpc-message", "grpc-status-details-bin")
 Services = Sequence[tuple[ServiceDescriptor, object]]
@@ -55,18 +58,18 @@ Services = Sequence[tuple[ServiceDescriptor, object]]
 class Application(ConnectASGIApplication[Services]):
     """All services as one ASGI application."""
 
-    def __init__(self, services: Services, read_max_bytes: int, calls: Calls) -> None:
+    def __init__(self, services: Services, max_message_bytes: int, calls: Calls) -> None:
         methods = {
             f"{descriptor.full_name}/{method.name}": method for descriptor, _ in services for method in descriptor.methods
         }
         self._request_seconds = calls.request_seconds
         super().__init__(
             service=services,
-            endpoints=_endpoints,
+            endpoints=lambda served: _endpoints(served, max_message_bytes),
             interceptors=[Door(methods, calls)],
-            read_max_bytes=read_max_bytes,
+            read_max_bytes=max_message_bytes,
             codecs=[CheckedCodec(google_protobuf_binary_codec()), CheckedCodec(google_protobuf_json_codec())],
-            compressions=(),  # both ends are on one machine: compressing a picture would only hold up the event loop
+            compressions=[Gzip()],
         )
 
     @property
@@ -91,6 +94,8 @@ class CheckedCodec(Codec[Any, Any]):
 
     def encode(self, message: Any) -> bytes:
         """Write a message; `ConnectError` (RESOURCE_EXHAUSTED) for JSON that would be too large."""
+        if isinstance(message, PackedMessage):
+            return message.data
         size = message.ByteSize()
         if self.name() == "json" and size > MAX_JSON_BYTES:
             text = f"the answer has {size} bytes, JSON carries at most {MAX_JSON_BYTES}; ask for less or use binary"
@@ -163,11 +168,11 @@ def web_server(
     )
 
 
-def _endpoints(services: Services) -> Any:
+def _endpoints(services: Services, answer_bytes: int) -> Any:
     endpoints = {}
     for descriptor, service in services:
         for method in descriptor.methods:
-            endpoint = (_stream if method.server_streaming else _unary)(method, getattr(service, method.name))
+            endpoint = (_stream if method.server_streaming else _unary)(method, getattr(service, method.name), answer_bytes)
             endpoints[f"/{descriptor.full_name}/{method.name}"] = endpoint
     return endpoints
 
@@ -188,21 +193,26 @@ def _info(method: MethodDescriptor) -> MethodInfo[Any, Any]:
     )
 
 
-def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]]) -> Endpoint[Any, Any]:
+def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]], answer_bytes: int) -> Endpoint[Any, Any]:
     async def unary(request: Any, context: RequestContext[Any, Any]) -> Any:
         try:
-            return await function(request)
+            answer = await function(request)
+            check_answer(answer.ByteSize(), answer_bytes)
+            return await pack(answer, context)
         except Exception as error:
             raise CallError(error, method.full_name) from error
 
     return Endpoint.unary(_info(method), unary)
 
 
-def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]]) -> Endpoint[Any, Any]:
+def _stream(
+    method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]], answer_bytes: int
+) -> Endpoint[Any, Any]:
     async def stream(request: Any, context: RequestContext[Any, Any]) -> AsyncIterator[Any]:
         try:
             async for message in function(request):
-                yield message
+                check_answer(message.ByteSize(), answer_bytes)
+                yield await pack(message, context)
         except Exception as error:
             raise CallError(error, method.full_name) from error
 
