@@ -25,7 +25,7 @@ from bridge import __version__
 from bridge.model_card import CARD_FILE, Serving
 from bridge.providers import ProviderEntry
 
-CACHE_VARIABLE = "METABRIDGE_CACHE"
+CACHE_VARIABLE = "METABRIDGE_LOAD_CACHE"
 CACHE_FILE = "loaded"
 MAX_PASSED = 4096
 MAX_CACHE_BYTES = 1 << 20

@@ -107,7 +107,7 @@ async def receive(stream: AsyncIterator[bytes], method: MethodDescriptor, second
 
 
 async def _compress(context: grpc.aio.ServicerContext[Any, Any]) -> None:
-    """Compress what is sent from here on where the client asks for it, by a key: no Python sees how it compressed its request."""
+    """Compress what is sent from here on where the client asks for it, by a key: how its request was packed no Python sees."""
     if (ANSWER_ENCODING_KEY, "gzip") in (context.invocation_metadata() or ()):
         context.set_compression(grpc.Compression.Gzip)
         await context.send_initial_metadata(())  # without it, gRPC forgets the encoding of a unary answer

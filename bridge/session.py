@@ -38,8 +38,8 @@ class Session:
     `run` takes and gives arrays by name and may be called from any thread. `inline(rows)` says whether a batch is so
     quick, measured at warm-up, that running it on the event loop costs less than a hop to a worker thread.
 
-    `io_binding` binds inputs and outputs to places before a run: "gpu" where the graph runs on CUDA or TensorRT (outputs are made
-    on the device and copied once), "always" on the CPU too, "never" leaves it to ONNX Runtime.
+    `io_binding` binds inputs and outputs to places before a run: "gpu" where the graph runs on CUDA or TensorRT (outputs are
+    made on the device and copied once), "always" on the CPU too, "never" leaves it to ONNX Runtime.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ parse; here they are parsed as every other request is.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -62,7 +63,7 @@ def reflection_handlers(names: Sequence[str], calls: Calls) -> tuple[grpc.Generi
     async def info(stream: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
         try:
             with begin(calls, _REFLECTION, context):
-                requests = (parse(data, _REFLECTION) async for data in stream)
+                requests = _until_idle(stream, calls.request_seconds)
                 async for answer in servicer.ServerReflectionInfo(requests, context):
                     yield answer
         except Exception as error:
@@ -72,3 +73,14 @@ def reflection_handlers(names: Sequence[str], calls: Calls) -> tuple[grpc.Generi
     return tuple(
         grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": handler}) for service in REFLECTION_SERVICES
     )
+
+
+async def _until_idle(stream: AsyncIterator[bytes], seconds: float) -> AsyncIterator[Any]:
+    """Yield requests until the client ends, or sends none for `seconds`: a call that only waits gives its place back."""
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                data = await anext(stream)
+        except (StopAsyncIteration, TimeoutError):
+            return
+        yield parse(data, _REFLECTION)

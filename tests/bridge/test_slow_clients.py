@@ -12,6 +12,7 @@ import grpc
 import pytest
 import tiny_models
 from conftest import sidecar_in_thread
+from grpc_reflection.v1alpha import reflection_pb2
 from wire import PROTOCOLS, connect_error, open_wire
 
 from bridge.client import Client
@@ -155,6 +156,19 @@ def test_a_request_that_does_not_come_in_time_is_refused(impatient, protocol, si
 
 def test_a_grpc_call_that_never_sends_its_request_is_refused(impatient):
     assert silent_call(impatient, MODELS, threading.Event()) == "DEADLINE_EXCEEDED"
+
+
+def test_a_reflection_that_only_waits_gives_its_place_back(impatient):
+    release = threading.Event()
+
+    def one_and_then_none():
+        yield reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
+        release.wait(60)
+
+    with Client(f"127.0.0.1:{impatient.port}") as client:
+        info = client.channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+        assert len(list(info(one_and_then_none(), timeout=50))) == 1
+        release.set()
 
 
 def test_requests_that_never_come_give_their_places_back(impatient):
