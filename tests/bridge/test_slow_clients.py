@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 import time
 
 import grpc
+import httpx
 import pytest
 import tiny_models
+import trustme
 from conftest import sidecar_in_thread
 from grpc_reflection.v1alpha import reflection_pb2
 from wire import PROTOCOLS, connect_error, open_wire
@@ -25,6 +28,7 @@ MODELS = "bridge.v1.ModelService/ListModels"
 STREAM = "bridge.v1.AvatarService/StreamAvatars"
 TOKEN = "slow-clients-token"
 CONTENT_TYPES = {"grpc-web": "application/grpc-web+proto", "connect": "application/proto"}
+GRPC_WEB = {"content-type": CONTENT_TYPES["grpc-web"]}
 LARGE = pb.StreamAvatarsRequest(
     model=ModelSelector(name="face"),
     spec=pb.AvatarSpec(seeds=range(24), image=asset_pb2.ImageSpec(format=asset_pb2.IMAGE_FORMAT_RGBA8, size_px=1024)),
@@ -200,6 +204,37 @@ def test_a_web_stream_that_nobody_reads_is_ended(impatient):
             assert plain.recv(100)
         answers(impatient)
         assert ended(impatient, "grpc-web") == (2, 0)
+
+
+@contextlib.contextmanager
+def secure(tmp_path, models):
+    """A sidecar over TLS that waits a second for clients that take nothing, and a context of its clients."""
+    authority = trustme.CA()
+    made = authority.issue_cert("localhost", "127.0.0.1")
+    made.private_key_pem.write_to_path(tmp_path / "key.pem")
+    made.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    limits, pair = Limits(answer_seconds=1.0, max_concurrent_calls=1), (tmp_path / "cert.pem", tmp_path / "key.pem")
+    with sidecar_in_thread(models, tls_cert=pair[0], tls_key=pair[1], limits=limits) as sidecar:
+        yield sidecar, context
+
+
+def test_over_tls_a_large_stream_comes_whole_and_one_that_nobody_reads_is_ended(tmp_path, models):
+    data = LARGE.SerializeToString()
+    body = struct.pack(">BI", 0, len(data)) + data
+    with secure(tmp_path, models) as (sidecar, context):
+        with web(sidecar) as plain, context.wrap_socket(plain, server_hostname="localhost") as idle:
+            idle.sendall(head("grpc-web", len(body), STREAM) + body)
+            assert idle.recv(100)
+            end = time.monotonic() + 60
+            while sidecar._calls.places._taken:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+        with httpx.Client(verify=context, trust_env=False, timeout=60) as http:
+            answer = http.post(f"https://localhost:{sidecar.web_port}/{STREAM}", content=body, headers=GRPC_WEB)
+        assert len(answer.content) > 24 * 4 << 20
+        assert b"grpc-status:0" in answer.content[-100:].replace(b" ", b"")
 
 
 def test_a_grpc_stream_that_nobody_reads_is_ended_and_says_so(impatient):
