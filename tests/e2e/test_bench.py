@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import tiny_scene
 
 from bench.scene_streaming import block, made
@@ -43,13 +44,14 @@ def test_the_bench_writes_every_case_with_machine_and_command(tiny_folder, tmp_p
     assert "MiB" in text
 
 
+@pytest.mark.timeout(900)
 def test_an_hour_of_a_game_can_be_short_and_mixes_every_family_with_reloads(tiny_folder, island_folder, tmp_path):
     models, out = tmp_path / "models", tmp_path / "RESULTS.md"
     for bundle in (tiny_folder / "guard", tiny_folder / "face", island_folder / "island"):
         shutil.copytree(bundle, models / bundle.name)
     names = ["--policy", "guard", "--avatar", "face", "--scene", "island", "--agents", "3", "--ticks", "7300"]
     command = [sys.executable, "-m", "bench.soak", "--models", str(models), *names, "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=800, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     figures = dict(line.strip("| ").split(" | ") for line in out.read_text("utf-8").splitlines() if line.startswith("| "))
     assert figures["ticks"] == "7,300 (of 7,300) of 3 agents"
