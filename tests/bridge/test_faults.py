@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
+import httpx
 import numpy as np
 import pytest
 import tiny_models
@@ -126,8 +127,7 @@ def test_a_kill_in_the_midst_of_calls_ends_each_at_once_and_the_next_are_answere
         pool = stack.enter_context(ThreadPoolExecutor(3))
         with until_killed(models, *options, "--max-wait-ms", "60000") as live:
             calls = [pool.submit(outcome, wire, case, data) for wire in wires]
-            time.sleep(1.0)
-            assert not any(call.done() for call in calls)
+            until_waiting(live, 3)
             live.process.kill()
             assert [call.result(20) for call in calls] == ["UNAVAILABLE", "lost", "lost"]
         with run_sidecar(models, *options):
@@ -135,6 +135,18 @@ def test_a_kill_in_the_midst_of_calls_ends_each_at_once_and_the_next_are_answere
             for each in CASES.values():
                 answers = {each.call(wire, each.request(2, 5)).message for wire in wires}
                 assert len(answers) == 1
+
+
+def until_waiting(live, count: int) -> None:
+    """Wait until so many calls are in the sidecar's queues."""
+    end = time.monotonic() + 30
+    with httpx.Client(base_url=live.web, trust_env=False, timeout=30) as http:
+        while True:
+            lines = [line for line in http.get("/metrics").text.splitlines() if line.startswith("metabridge_queue_depth{")]
+            if sum(float(line.split()[-1]) for line in lines) == count:
+                return
+            assert time.monotonic() < end, lines
+            time.sleep(0.02)
 
 
 def outcome(wire, case, data) -> str:
@@ -149,12 +161,11 @@ def outcome(wire, case, data) -> str:
 def test_sigterm_answers_what_runs_and_then_ends(models) -> None:
     case = CASES["ChooseActions"]
     data = case.request(2, 5).SerializeToString()
-    with contextlib.ExitStack() as stack, run_sidecar(models, "--max-wait-ms", "3000") as live:
+    with contextlib.ExitStack() as stack, run_sidecar(models, "--max-wait-ms", "8000") as live:
         wires = [stack.enter_context(open_wire(protocol, live.address, live.web)) for protocol in PROTOCOLS]
         pool = stack.enter_context(ThreadPoolExecutor(3))
         calls = [pool.submit(case.call, wire, data) for wire in wires]
-        time.sleep(1.0)
-        assert not any(call.done() for call in calls)
+        until_waiting(live, 3)
         live.process.send_signal(signal.SIGTERM)
         assert [call.result(30).code for call in calls] == ["OK"] * 3
         assert live.process.wait(30) == 0
