@@ -15,8 +15,10 @@ demo: setup  ## The whole path once: train, export, serve, play in a Unity playe
 test: setup $(VENV)/proto.done  ## Every test, those inside the Unity player too.
 	$(BIN)/python -m pytest $(PYTEST)
 
-soak: setup  ## What takes too long for every test run: a hundred reloads under load.
+soak: setup | models/assistant models/pixel $(if $(SCENE),models/terrain)  ## What takes too long for every test run: 100 reloads under load, 10^5 spoilt messages, an hour of a game.
 	METABRIDGE_SOAK_RELOADS=100 $(BIN)/python -m pytest -s tests/bridge/test_reload_load.py
+	METABRIDGE_SOAK_MESSAGES=100000 $(BIN)/python -m pytest -s tests/bridge/test_fuzz.py
+	$(BIN)/python -m bench.soak $(SOAK)
 
 lint: setup  ## ruff, mypy, buf.
 	$(BIN)/ruff check .

@@ -55,6 +55,7 @@ class LoadOptions:
     command: Serving = field(default_factory=Serving)
     overrides: Mapping[str, Serving] = field(default_factory=dict)
     allow_bare_onnx: bool = False
+    io_binding: str = "never"
     rows_of: Callable[[str, str], Callable[[float], None]] = lambda model, graph: lambda rows: None
 
 
@@ -124,6 +125,7 @@ def _session(folder: Path, graph: GraphCard, settings: Any, options: LoadOptions
         threads=settings.threads,
         warm_up_rows=min(settings.max_batch, WARM_UP_ROWS),
         strict=options.strict,
+        io_binding=options.io_binding,
     )
 
 

@@ -17,9 +17,10 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor
 
 from bridge.access import Access
-from bridge.errors import DeadlineExceeded, code_of
+from bridge.errors import DeadlineExceeded, ResourceExhausted, code_of
 
 SEVERAL = "several"
+RETRY_SECONDS = 0.05
 REQUEST_ID_KEY, TRACE_KEY = "x-request-id", "traceparent"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,64}")
 _numbers = itertools.count(1)
@@ -84,20 +85,45 @@ class Metadata:
     seconds_left: float | None = None
 
 
+class Places:
+    """Counts the calls that run, on both ports together."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._taken = 0
+
+    def take(self) -> None:
+        """Take a place; `ResourceExhausted` where there is none."""
+        if self._taken >= self._limit:
+            message = f"{self._taken} calls run already; try again or raise --limits.max-concurrent-calls"
+            raise ResourceExhausted(message, retry_s=RETRY_SECONDS)
+        self._taken += 1
+
+    def free(self) -> None:
+        """Give a place back."""
+        self._taken -= 1
+
+
 @dataclass(frozen=True)
 class Calls:
     """Begins and ends calls: both edges go through here, once for each call, in a task of the call's own.
 
-    Each of `observers` is given every call when it has ended.
+    Each of `observers` is given every call when it has ended. A request has `request_seconds` to come in whole, and a
+    client `answer_seconds` to take a part of what it is sent. A message that is sent has at most `answer_bytes`.
     """
 
     access: Access = field(default_factory=Access)
     observers: tuple[Callable[[Call], None], ...] = ()
+    places: Places = field(default_factory=lambda: Places(256))
+    request_seconds: float = 30.0
+    answer_seconds: float = 60.0
+    answer_bytes: int = 4 << 20
 
     def begin(self, method: MethodDescriptor, protocol: str, metadata: Metadata) -> Running:
         """Return the context in which a call runs.
 
-        Entering it raises `Unauthenticated` or `DeadlineExceeded`, which end a call before its request is looked at.
+        Entering it raises `Unauthenticated`, `DeadlineExceeded` or `ResourceExhausted`, which end a call before its request is
+        read.
         """
         return Running(self, method, protocol, metadata)
 
@@ -109,6 +135,7 @@ class Running:
         self._calls = calls
         self._service = method.containing_service.full_name
         self._metadata = metadata
+        self._has_place = False
         left = metadata.seconds_left
         self.call = Call(
             method.full_name,
@@ -124,15 +151,21 @@ class Running:
             self._calls.access.check(self._service, self._metadata.authorization)
             if self.call.expired():
                 raise DeadlineExceeded("the deadline was past when the call arrived; give it more time")
+            self._calls.places.take()
+            self._has_place = True
         except Exception as error:
-            self._end(error)
+            self.end(error)
             raise
         return self.call
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._end(error)
+        self.end(error)
 
-    def _end(self, error: BaseException | None) -> None:
+    def end(self, error: BaseException | None) -> None:
+        """End the call with what ended it, and tell the observers."""
+        if self._has_place:
+            self._has_place = False
+            self._calls.places.free()
         call = self.call
         call.ended_s = time.monotonic()
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)):

@@ -8,6 +8,13 @@ from typing import Any, NamedTuple
 
 import grpc
 
+RECONNECT = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2000),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+]
+"""A sidecar that was restarted is back within seconds; by default a client waits up to two minutes before it looks again."""
+
 
 @dataclass(frozen=True)
 class ClientTls:
@@ -20,7 +27,7 @@ class ClientTls:
 
 def open_channel(address: str, token: str = "", tls: ClientTls | None = None) -> Any:
     """Return a channel to `host:port` or `unix:path`; `OSError` for a file of `tls` that cannot be read."""
-    options = [("grpc.enable_http_proxy", 0)]
+    options = [("grpc.enable_http_proxy", 0), *RECONNECT]
     if tls is None:
         channel = grpc.insecure_channel(address, options=options)
     else:

@@ -28,7 +28,10 @@ class Limits:
     cached_tiles: int = 2_048
     """Tiles of endless worlds that are kept, about 30 kB each; the least recently used one goes first."""
     max_concurrent_calls: int = 256
-    """Calls that run at the same time; one more is answered with RESOURCE_EXHAUSTED. Half of them may hold game sessions."""
+    """Calls that run at the same time, on both ports together; one more is answered with RESOURCE_EXHAUSTED.
+
+    Half of them may hold game sessions.
+    """
     max_streams: int = 1_024
     """Calls at the same time on one gRPC connection; more are held back by the client, or refused as UNAVAILABLE. Keep it above
     --limits.max-concurrent-calls, whose RESOURCE_EXHAUSTED says more."""
@@ -36,6 +39,10 @@ class Limits:
     """Bytes of the headers of one request."""
     head_seconds: float = 30.0
     """Seconds in which a connection of the web port must have sent a whole head of a request; a slower one is closed."""
+    request_seconds: float = 30.0
+    """Seconds in which the request of a call must have come in whole; a slower one is answered with DEADLINE_EXCEEDED."""
+    answer_seconds: float = 60.0
+    """Seconds for which a client may leave what is sent to it untaken; then its stream, or its web connection, is ended."""
     ping_seconds: float = 10.0
     """Least seconds between two pings of a gRPC client without data; one that goes on pinging is sent away."""
     idle_seconds: float = 3_600.0
@@ -86,6 +93,8 @@ class ServeConfig:
     """The GPU to use, by its number."""
     gpu_memory_mib: int = 0
     """MiB of GPU memory that each graph's session may take; 0 leaves it to ONNX Runtime."""
+    io_binding: Literal["gpu", "always", "never"] = "gpu"
+    """Bind inputs and outputs to their places before a run. gpu: for graphs on CUDA or TensorRT; always: on the CPU too."""
     allow_bare_onnx: bool = False
     """Serve <name>/<version>/model.onnx without a card too, over the Open Inference Protocol alone."""
     threads: int | None = None
@@ -110,6 +119,12 @@ class ServeConfig:
     alone."""
     load_seconds: float = 600.0
     """Seconds after which a bundle that does not finish loading is refused."""
+    load_isolation: Literal["new", "always", "never"] = "new"
+    """Which bundles are loaded in a process of their own first, so that one that crashes, hangs or takes all memory is refused.
+    new: those that did not pass before on this machine; always: all; never: none."""
+    load_memory_mib: int = 8_192
+    """MiB of memory that loading one bundle may take in the process of its own, or less where the machine has less free (Linux,
+    on the CPU)."""
     token_file: Path | None = None
     """File with the bearer token that calls must carry; without one, that of METABRIDGE_TOKEN, else none."""
     admin_token_file: Path | None = None

@@ -6,8 +6,9 @@
     +-- FailedPrecondition   the request is right, but the sidecar is not in a state to answer it
     +-- ResourceExhausted    a limit is reached; `retry_s` says when to try again, if that helps
     +-- Unavailable          the sidecar starts or stops; try again
-    +-- DeadlineExceeded     the caller's deadline is past; nothing was run for it
+    +-- DeadlineExceeded     the caller's deadline is past, or the request took too long to come; nothing was run for it
     +-- Unauthenticated      the token is missing or wrong
+    +-- Unimplemented        the request asks for what this sidecar does not speak
 
 Services raise these; `to_status` maps them, and everything unexpected, to `google.rpc.Status` with ErrorInfo,
 BadRequest and RetryInfo details (AIP-193). What an unexpected exception says goes to the log, never to a client.
@@ -73,7 +74,7 @@ class Unavailable(ServiceError):
 
 
 class DeadlineExceeded(ServiceError):
-    """The caller's deadline is past."""
+    """The caller's deadline is past, or the time in which a request must have come."""
 
     code = grpc.StatusCode.DEADLINE_EXCEEDED
 
@@ -82,6 +83,32 @@ class Unauthenticated(ServiceError):
     """The token is missing or wrong."""
 
     code = grpc.StatusCode.UNAUTHENTICATED
+
+
+class Unimplemented(ServiceError):
+    """The request asks for what this sidecar does not speak."""
+
+    code = grpc.StatusCode.UNIMPLEMENTED
+
+
+def too_slow(seconds: float) -> DeadlineExceeded:
+    """Return what ends a call whose request does not come in whole in time."""
+    return DeadlineExceeded(
+        f"the request did not come in whole in {seconds:g} s; send it faster or raise --limits.request-seconds"
+    )
+
+
+def not_taken(seconds: float) -> DeadlineExceeded:
+    """Return what ends a stream whose client does not take what it asked for."""
+    message = f"the answers were left untaken for {seconds:g} s; read them as they come, or raise --limits.answer-seconds"
+    return DeadlineExceeded(message)
+
+
+def check_answer(size: int, limit: int) -> None:
+    """Raise `ResourceExhausted` for a message of `size` bytes that clients would refuse without a reason."""
+    if size > limit:
+        message = f"the answer has {size} bytes, one message holds {limit}; ask for less, or raise --limits.max-message-bytes"
+        raise ResourceExhausted(f"{message} (clients have a limit of their own)")
 
 
 def code_of(error: BaseException) -> grpc.StatusCode:

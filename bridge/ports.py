@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from bridge.tls import Tls
 
 KEEPALIVE_SECONDS, KEEPALIVE_TIMEOUT_SECONDS = 60, 20
 PING_STRIKES = 2
+OPEN_PER_RUNNING = 4
+MAX_FILES = 65_536
 
 
 def channel_options(limits: Limits) -> list[tuple[str, int]]:
@@ -33,8 +37,15 @@ def channel_options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
+        ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),  # the one that ends a silent connection
+        ("grpc.http2.max_pings_without_data", 0),  # by default the third ping of a connection without data is not sent
         ("grpc.max_connection_idle_ms", round(limits.idle_seconds * 1000)),
     ]
+
+
+def most_open_calls(limits: Limits) -> int:
+    """Return how many calls gRPC may hold at once: those that run, and those that ended while their clients take nothing."""
+    return max(limits.max_streams, OPEN_PER_RUNNING * limits.max_concurrent_calls)
 
 
 def bind_tcp(server: Any, host: str, port: int, tls: Tls | None) -> int:
@@ -68,6 +79,19 @@ def _check_stale(path: Path) -> None:
         if probe.connect_ex(str(path)) == 0:
             raise StartError(f"another process serves on --unix-socket {path}; name another path, or stop it")
     path.unlink()
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as its user may, up to `MAX_FILES`: connections are files, 1,024 a common default."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def bracket(host: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from bridge.bundle_loader import refusal
 from bridge.errors import FailedPrecondition, InvalidArgument, NotFound
 from bridge.models_folder import Found, VersionPolicy, scan
+from bridge.probe import Probe
 from bridge.registry import Key, Registry, ServedModel, UnservedModel
 from bridge.v1.model_service_pb2 import MODEL_STATE_AVAILABLE, ModelSelector
 
@@ -36,9 +37,10 @@ class _Counts:
 
 @dataclass
 class Reloader:
-    """Keeps a registry in step with a models folder; `load` opens one bundle, in a thread of its own.
+    """Keeps a registry in step with a models folder; `load` opens a bundle that passed `probe`, in a thread of its own.
 
-    A bundle that takes longer than `load_seconds` is refused and its thread left behind: nothing can end it.
+    A bundle that takes longer than `load_seconds` is refused. Where that shows only after the probe, its thread is left behind:
+    nothing can end it.
 
     Its methods run on the event loop, one after the other.
     """
@@ -48,6 +50,7 @@ class Reloader:
     load: Load
     policy: VersionPolicy = field(default_factory=VersionPolicy)
     load_seconds: float = 600.0
+    probe: Probe | None = None
 
     def __post_init__(self) -> None:
         self.counts = _Counts()
@@ -121,9 +124,13 @@ class Reloader:
     async def _apply(self, target: Mapping[Key, Found], again: set[Key]) -> None:
         """Serve `target` under the policy; bundles that did not change are loaded only if named in `again`."""
         names = {name for name, _ in (*target, *self._known)} | self.policy.pinned.keys()
-        for name in sorted(names):
-            versions = {version: found for (n, version), found in target.items() if n == name}
-            await self._apply_name(name, versions, again)
+        try:
+            for name in sorted(names):
+                versions = {version: found for (n, version), found in target.items() if n == name}
+                await self._apply_name(name, versions, again)
+        finally:
+            if self.probe is not None:
+                await self.probe.rest()
         self._unloaded &= target.keys()
         self._wanted &= target.keys()
 
@@ -180,6 +187,9 @@ class Reloader:
         return entry
 
     async def _load(self, folder: Path) -> ServedModel | UnservedModel:
+        reason = await self.probe.check(folder) if self.probe is not None else ""
+        if reason:
+            return await asyncio.to_thread(refusal, folder, reason)
         loop = asyncio.get_running_loop()
         loaded: asyncio.Future[ServedModel | UnservedModel] = loop.create_future()
 

@@ -7,8 +7,8 @@ The request's bytes are parsed inside the wrapper, because gRPC for Python answe
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, NoReturn
 
 import grpc
@@ -17,9 +17,11 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from bridge.calls import REQUEST_ID_KEY, TRACE_KEY, Calls, Metadata, Running, current_call
-from bridge.errors import InvalidArgument, to_status
+from bridge.errors import InvalidArgument, Unimplemented, check_answer, not_taken, to_status, too_slow
 
 DETAILS_KEY = "grpc-status-details-bin"
+ANSWER_ENCODING_KEY = "x-answer-encoding"
+ABORT_SECONDS = 1.0
 
 
 def generic_handler(descriptor: ServiceDescriptor, service: object, calls: Calls) -> grpc.GenericRpcHandler:
@@ -64,21 +66,28 @@ def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message
     async def unary(stream: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         try:
             with begin(calls, method, context):
-                return serialise(await function(await receive(stream, method)))
+                answer = serialise(await function(await receive(stream, method, calls.request_seconds)))
+                check_answer(len(answer), calls.answer_bytes)
+                await _compress(context)
+                return answer
         except Exception as error:
             await abort(error, method, context)
 
     return unary
 
 
-def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]], calls: Calls) -> Callable[..., Any]:
-    async def stream(data: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[bytes]:
+def _stream(
+    method: MethodDescriptor, function: Callable[[Any], AsyncGenerator[Message, None]], calls: Calls
+) -> Callable[..., Any]:
+    async def stream(data: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> None:
         try:
             with begin(calls, method, context):
-                async for message in function(await receive(data, method)):
-                    yield serialise(message)
-        except asyncio.CancelledError:
-            raise
+                await _compress(context)
+                async with aclosing(function(await receive(data, method, calls.request_seconds))) as answers:
+                    async for message in answers:
+                        part = serialise(message)
+                        check_answer(len(part), calls.answer_bytes)
+                        await _write(context, part, calls.answer_seconds)
         except Exception as error:
             await abort(error, method, context)
 
@@ -88,31 +97,59 @@ def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Me
 def _duplex(
     method: MethodDescriptor, function: Callable[[AsyncIterator[Any]], AsyncGenerator[Message, None]], calls: Calls
 ) -> Callable[..., Any]:
-    async def duplex(data: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[bytes]:
+    async def duplex(data: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> None:
         try:
             with begin(calls, method, context):
                 requests = (parse(each, method) async for each in data)  # each when it is taken, so that none wait in memory
-                async with contextlib.aclosing(function(requests)) as messages:
-                    async for message in messages:
-                        yield serialise(message)
-        except asyncio.CancelledError:
-            raise
+                async with aclosing(function(requests)) as answers:
+                    async for message in answers:
+                        part = serialise(message)
+                        check_answer(len(part), calls.answer_bytes)
+                        await _write(context, part, calls.answer_seconds)
         except Exception as error:
             await abort(error, method, context)
 
     return duplex
 
 
-async def receive(stream: AsyncIterator[bytes], method: MethodDescriptor) -> Any:
-    """Read the call's only message, here and not by gRPC: one without a token would keep its place until it had sent all."""
-    async for data in stream:
-        return parse(data, method)
-    raise InvalidArgument("no message, expected one")
+async def receive(stream: AsyncIterator[bytes], method: MethodDescriptor, seconds: float) -> Any:
+    """Read the call's only message, here and not by gRPC: one without a token would keep its place until it had sent all.
+
+    Raises `DeadlineExceeded` when it is not whole in `seconds`: a call that never sends it would keep its place for ever.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            async for data in stream:
+                return parse(data, method)
+    except TimeoutError as error:
+        raise too_slow(seconds) from error
+    raise Unimplemented("no message, expected one")
+
+
+async def _compress(context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    """Compress what is sent from here on where the client asks for it, by a key: how its request was packed no Python sees."""
+    if (ANSWER_ENCODING_KEY, "gzip") in (context.invocation_metadata() or ()):
+        context.set_compression(grpc.Compression.Gzip)
+        await context.send_initial_metadata(())  # without it, gRPC forgets the encoding of a unary answer
+
+
+async def _write(context: grpc.aio.ServicerContext[Any, Any], data: bytes, seconds: float) -> None:
+    """Send a message of a stream; `DeadlineExceeded` when the client leaves those before it untaken for `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            await context.write(data)
+    except TimeoutError as error:
+        raise not_taken(seconds) from error
 
 
 async def abort(error: Exception, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:
     """End a call with the status of `error` and its details in the trailers."""
     call = current_call()
     code, status = to_status(error, method.full_name, call.request_id if call else "")
-    await context.abort(code, status.message, trailing_metadata=((DETAILS_KEY, status.SerializeToString()),))
+    trailers = ((DETAILS_KEY, status.SerializeToString()),)
+    try:
+        async with asyncio.timeout(ABORT_SECONDS):
+            await context.abort(code, status.message, trailing_metadata=trailers)
+    except TimeoutError:  # the client takes nothing: its status waits behind what was sent, the call's place need not
+        raise asyncio.CancelledError from None
     raise error  # not reached: context.abort raises

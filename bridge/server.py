@@ -21,11 +21,12 @@ from grpc_health.v1 import health, health_pb2
 
 from bridge import __version__
 from bridge.bundle_loader import LoadOptions, load_bundle
-from bridge.calls import Calls
+from bridge.calls import Calls, Places
 from bridge.config import Limits, ServeConfig
 from bridge.game_sessions import GameSessions, KeptLimits
 from bridge.metrics import Metrics
-from bridge.ports import bind_tcp, bind_unix, bracket, channel_options, listen
+from bridge.ports import bind_tcp, bind_unix, bracket, channel_options, listen, most_open_calls, raise_file_limit
+from bridge.probe import Probe, ProbeSettings, cache_folder
 from bridge.providers import choose_providers
 from bridge.registry import Registry, ServedModel, UnservedModel
 from bridge.reloader import Reloader
@@ -65,7 +66,11 @@ class Sidecar:
         self.sessions = GameSessions(_kept_limits(config.limits))
         self._tracing = open_tracing(__version__)
         observers = (self.metrics.observe, *((self._tracing.observe,) if self._tracing else ()))
-        self._calls = Calls(self.access, observers)
+        limits = config.limits
+        places = Places(limits.max_concurrent_calls)
+        self._calls = Calls(
+            self.access, observers, places, limits.request_seconds, limits.answer_seconds, limits.max_message_bytes
+        )
         self._services = self._make_services()
         self._health = health.aio.HealthServicer()
         self._server: Any = None
@@ -76,6 +81,7 @@ class Sidecar:
 
     async def __aenter__(self) -> Sidecar:
         self._load_options = self._make_load_options()
+        self.reloader.probe = self._make_probe(self._load_options)
         self._server = self._grpc_server()
         self.port = self._bind_grpc()
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
@@ -125,7 +131,7 @@ class Sidecar:
 
     def _grpc_server(self) -> Any:
         limits = self.config.limits
-        server = grpc.aio.server(options=channel_options(limits), maximum_concurrent_rpcs=limits.max_concurrent_calls)
+        server = grpc.aio.server(options=channel_options(limits), maximum_concurrent_rpcs=most_open_calls(limits))
         for descriptor, service in self._services:
             server.add_generic_rpc_handlers((generic_handler(descriptor, service, self._calls),))
         names = [descriptor.full_name for descriptor, _ in self._services]
@@ -167,8 +173,24 @@ class Sidecar:
             command=command_settings(self.config),
             overrides=parse_overrides(self.config.model_settings),
             allow_bare_onnx=self.config.allow_bare_onnx,
+            io_binding=self.config.io_binding,
             rows_of=self.metrics.rows_of,
         )
+
+    def _make_probe(self, options: LoadOptions) -> Probe | None:
+        if self.config.load_isolation == "never":
+            return None
+        settings = ProbeSettings(
+            providers=list(options.providers),
+            strict=options.strict,
+            command=options.command,
+            overrides=options.overrides,
+            allow_bare_onnx=options.allow_bare_onnx,
+            io_binding=options.io_binding,
+            seconds=self.config.load_seconds,
+            memory_mib=self.config.load_memory_mib,
+        )
+        return Probe(settings, always=self.config.load_isolation == "always", cache=cache_folder())
 
     def _load(self, folder: Path) -> ServedModel | UnservedModel:
         assert self._load_options is not None, "bundles are loaded after the start has chosen the providers"
@@ -217,6 +239,7 @@ def _kept_limits(limits: Limits) -> KeptLimits:
 async def serve(config: ServeConfig) -> None:
     """Serve until SIGINT or SIGTERM, which end a start that still loads too; print the ready line on standard output."""
     start, ready = time.perf_counter(), False
+    raise_file_limit()
     stop, task = asyncio.Event(), asyncio.current_task()
     loop = asyncio.get_running_loop()
 

@@ -15,7 +15,7 @@ from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from bridge.calls import Calls
-from bridge.errors import InvalidArgument, ResourceExhausted, ServiceError
+from bridge.errors import ResourceExhausted, ServiceError
 from bridge.rpc import abort, begin, parse, receive, serialise
 
 REFLECTION_SERVICES = ("grpc.reflection.v1.ServerReflection", reflection.SERVICE_NAME)
@@ -41,11 +41,7 @@ def health_handler(servicer: health.aio.HealthServicer) -> grpc.GenericRpcHandle
                 if len(running) >= MAX_HEALTH_CALLS:
                     raise ResourceExhausted(f"{len(running)} calls ask for health already; end some that watch")
                 running.add(this)
-                try:
-                    request = await asyncio.wait_for(receive(stream, method), REQUEST_SECONDS)
-                except TimeoutError as error:
-                    raise InvalidArgument(f"no message for {REQUEST_SECONDS} s, expected one") from error
-                return await function(request, context)
+                return await function(await receive(stream, method, REQUEST_SECONDS), context)
             except ServiceError as error:
                 await abort(error, method, context)
             finally:
@@ -67,7 +63,7 @@ def reflection_handlers(names: Sequence[str], calls: Calls) -> tuple[grpc.Generi
     async def info(stream: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
         try:
             with begin(calls, _REFLECTION, context):
-                requests = (parse(data, _REFLECTION) async for data in stream)
+                requests = _until_idle(stream, calls.request_seconds)
                 async for answer in servicer.ServerReflectionInfo(requests, context):
                     yield answer
         except Exception as error:
@@ -77,3 +73,14 @@ def reflection_handlers(names: Sequence[str], calls: Calls) -> tuple[grpc.Generi
     return tuple(
         grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": handler}) for service in REFLECTION_SERVICES
     )
+
+
+async def _until_idle(stream: AsyncIterator[bytes], seconds: float) -> AsyncIterator[Any]:
+    """Yield requests until the client ends, or sends none for `seconds`: a call that only waits gives its place back."""
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                data = await anext(stream)
+        except (StopAsyncIteration, TimeoutError):
+            return
+        yield parse(data, _REFLECTION)

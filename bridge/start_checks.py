@@ -67,6 +67,7 @@ def _check_numbers(config: ServeConfig) -> None:
         ("--latest", config.latest, 0, math.inf),
         ("--watch-seconds", config.watch_seconds, 0, 3600),
         ("--load-seconds", config.load_seconds, 1, 86_400),
+        ("--load-memory-mib", config.load_memory_mib, 64, MAX_COUNT),
         ("--drain-seconds", config.drain_seconds, 0, math.inf),
     ]
     ranges += [(f"--limits.{f.name.replace('_', '-')}", getattr(config.limits, f.name), 1, math.inf) for f in fields(Limits)]

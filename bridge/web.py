@@ -14,12 +14,9 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
-import grpc
 import uvicorn
-from connectrpc.code import Code
 from connectrpc.codec import Codec
 from connectrpc.compat import google_protobuf_binary_codec, google_protobuf_json_codec
-from connectrpc.errors import ConnectError, ErrorDetail
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.request import RequestContext
 from connectrpc.server import ConnectASGIApplication, Endpoint
@@ -27,19 +24,19 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.json_format import ParseError
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
-from protobuf.wkt import Any as ConnectAny
 from starlette.middleware.cors import CORSMiddleware
 
-from bridge.calls import REQUEST_ID_KEY, TRACE_KEY, Calls, Metadata, Running, current_call
+from bridge.calls import Calls
 from bridge.config import Limits
-from bridge.errors import InvalidArgument, ResourceExhausted, to_status
+from bridge.errors import InvalidArgument, ResourceExhausted, check_answer
 from bridge.metrics import Metrics
 from bridge.tls import Tls
+from bridge.web_calls import CallError, Door, TimedBody
+from bridge.web_compression import Gzip, PackedMessage, pack
 from bridge.web_front import WebFront
 from bridge.web_protocol import bounded
 
 MAX_JSON_BYTES = 256 << 10
-RETRY_SECONDS = 0.05
 CONNECTIONS_PER_CALL = 8
 GRPC_WEB_HEADERS = (
     "content-type",
@@ -51,6 +48,8 @@ GRPC_WEB_HEADERS = (
     "authorization",
     "x-request-id",
     "traceparent",
+    "grpc-accept-encoding",
+    "connect-accept-encoding",
 )
 EXPOSED_HEADERS = ("grpc-status", "grpc-message", "grpc-status-details-bin")
 Services = Sequence[tuple[ServiceDescriptor, object]]
@@ -59,19 +58,28 @@ Services = Sequence[tuple[ServiceDescriptor, object]]
 class Application(ConnectASGIApplication[Services]):
     """All services as one ASGI application."""
 
-    def __init__(self, services: Services, read_max_bytes: int, slots: Slots, calls: Calls) -> None:
+    def __init__(self, services: Services, max_message_bytes: int, calls: Calls) -> None:
+        methods = {
+            f"{descriptor.full_name}/{method.name}": method for descriptor, _ in services for method in descriptor.methods
+        }
+        self._request_seconds = calls.request_seconds
         super().__init__(
             service=services,
-            endpoints=lambda served: _endpoints(served, slots, calls),
-            read_max_bytes=read_max_bytes,
+            endpoints=lambda served: _endpoints(served, max_message_bytes),
+            interceptors=[Door(methods, calls)],
+            read_max_bytes=max_message_bytes,
             codecs=[CheckedCodec(google_protobuf_binary_codec()), CheckedCodec(google_protobuf_json_codec())],
-            compressions=(),  # both ends are on one machine: compressing a picture would only hold up the event loop
+            compressions=[Gzip()],
         )
 
     @property
     def path(self) -> str:
         """Return the prefix of every method's path."""
         return "/"
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request, whose body has a time to come in."""
+        await super().__call__(scope, TimedBody(receive, self._request_seconds), send)
 
 
 class CheckedCodec(Codec[Any, Any]):
@@ -86,10 +94,12 @@ class CheckedCodec(Codec[Any, Any]):
 
     def encode(self, message: Any) -> bytes:
         """Write a message; `ConnectError` (RESOURCE_EXHAUSTED) for JSON that would be too large."""
+        if isinstance(message, PackedMessage):
+            return message.data
         size = message.ByteSize()
         if self.name() == "json" and size > MAX_JSON_BYTES:
             text = f"the answer has {size} bytes, JSON carries at most {MAX_JSON_BYTES}; ask for less or use binary"
-            raise _connect_error(ResourceExhausted(text), type(message).__name__)
+            raise CallError(ResourceExhausted(text), type(message).__name__)
         return bytes(self._codec.encode(message))
 
     def decode(self, data: bytes | bytearray, message_class: type[Any]) -> Any:
@@ -97,12 +107,12 @@ class CheckedCodec(Codec[Any, Any]):
         name = message_class.DESCRIPTOR.full_name
         if self.name() == "json" and len(data) > MAX_JSON_BYTES:
             text = f"the request has {len(data)} bytes, JSON carries at most {MAX_JSON_BYTES}; use binary"
-            raise _connect_error(ResourceExhausted(text), name)
+            raise CallError(ResourceExhausted(text), name)
         try:
             return self._codec.decode(data, message_class)
         except (DecodeError, ParseError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             text = f"{len(data)} bytes are not a {name} ({error}); check that both sides use the same contract"
-            raise _connect_error(InvalidArgument(text), name) from error
+            raise CallError(InvalidArgument(text), name) from error
 
 
 class WebServer(uvicorn.Server):
@@ -121,23 +131,6 @@ class WebServer(uvicorn.Server):
         return task
 
 
-class Slots:
-    """Counts the calls that run; one more than `limit` is answered with RESOURCE_EXHAUSTED, as on the gRPC port."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._taken = 0
-
-    def __enter__(self) -> None:
-        if self._taken >= self._limit:
-            message = f"{self._taken} calls run already; try again or raise --limits.max-concurrent-calls"
-            raise ResourceExhausted(message, retry_s=RETRY_SECONDS)
-        self._taken += 1
-
-    def __exit__(self, *_: object) -> None:
-        self._taken -= 1
-
-
 def web_server(
     services: Services,
     calls: Calls,
@@ -150,7 +143,7 @@ def web_server(
     drain_seconds: float,
 ) -> WebServer:
     """Return a server, not yet started, for gRPC-Web and Connect; CORS is off without origins."""
-    application: Any = Application(services, limits.max_message_bytes, Slots(limits.max_concurrent_calls), calls)
+    application: Any = Application(services, limits.max_message_bytes, calls)
     if cors_origins:
         application = CORSMiddleware(
             application,
@@ -162,7 +155,8 @@ def web_server(
     return WebServer(
         uvicorn.Config(
             WebFront(application, metrics, calls.access, allowed_hosts),
-            http=bounded(limits.max_header_bytes, limits.head_seconds),
+            http=bounded(limits.max_header_bytes, limits.head_seconds, limits.answer_seconds),
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -174,16 +168,20 @@ def web_server(
     )
 
 
-def _endpoints(services: Services, slots: Slots, calls: Calls) -> Any:
+def _endpoints(services: Services, answer_bytes: int) -> Any:
     endpoints = {}
     for descriptor, service in services:
         for method in descriptor.methods:
             if method.client_streaming:  # HTTP/1.1 answers when all is asked: such a method is for HTTP/2
                 continue
-            function = getattr(service, method.name)
-            endpoint = (_stream if method.server_streaming else _unary)(method, function, slots, calls)
+            endpoint = (_stream if method.server_streaming else _unary)(method, getattr(service, method.name), answer_bytes)
             endpoints[f"/{descriptor.full_name}/{method.name}"] = endpoint
     return endpoints
+
+
+def _methods(services: Services) -> Iterator[MethodDescriptor]:
+    for descriptor, _ in services:
+        yield from descriptor.methods
 
 
 def _info(method: MethodDescriptor) -> MethodInfo[Any, Any]:
@@ -197,51 +195,27 @@ def _info(method: MethodDescriptor) -> MethodInfo[Any, Any]:
     )
 
 
-def _unary(
-    method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]], slots: Slots, calls: Calls
-) -> Endpoint[Any, Any]:
+def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]], answer_bytes: int) -> Endpoint[Any, Any]:
     async def unary(request: Any, context: RequestContext[Any, Any]) -> Any:
         try:
-            with _begin(calls, method, context), slots:
-                return await function(request)
+            answer = await function(request)
+            check_answer(answer.ByteSize(), answer_bytes)
+            return await pack(answer, context)
         except Exception as error:
-            raise _connect_error(error, method.full_name) from error
+            raise CallError(error, method.full_name) from error
 
     return Endpoint.unary(_info(method), unary)
 
 
 def _stream(
-    method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]], slots: Slots, calls: Calls
+    method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]], answer_bytes: int
 ) -> Endpoint[Any, Any]:
     async def stream(request: Any, context: RequestContext[Any, Any]) -> AsyncIterator[Any]:
         try:
-            with _begin(calls, method, context), slots:
-                async for message in function(request):
-                    yield message
+            async for message in function(request):
+                check_answer(message.ByteSize(), answer_bytes)
+                yield await pack(message, context)
         except Exception as error:
-            raise _connect_error(error, method.full_name) from error
+            raise CallError(error, method.full_name) from error
 
     return Endpoint.server_stream(_info(method), stream)
-
-
-def _begin(calls: Calls, method: MethodDescriptor, context: RequestContext[Any, Any]) -> Running:
-    headers, timeout_ms = context.request_headers, context.timeout_ms
-    protocol = "grpc-web" if headers.get("content-type", "").startswith("application/grpc-web") else "connect"
-    metadata = Metadata(
-        headers.get("authorization", ""),
-        headers.get(REQUEST_ID_KEY, ""),
-        headers.get(TRACE_KEY, ""),
-        None if timeout_ms is None else timeout_ms / 1000,
-    )
-    return calls.begin(method, protocol, metadata)
-
-
-def _connect_error(error: Exception, method: str) -> ConnectError:
-    call = current_call()
-    code, status = to_status(error, method, call.request_id if call else "")
-    details = [ErrorDetail(ConnectAny(type_url=detail.type_url, value=detail.value)) for detail in status.details]
-    return ConnectError(_code(code), status.message, details)
-
-
-def _code(code: grpc.StatusCode) -> Code:
-    return Code.CANCELED if code is grpc.StatusCode.CANCELLED else Code[code.name]

@@ -33,7 +33,11 @@ class WebFront:
         if scope["type"] != "http":
             return
         host = _header(scope, b"host")
-        if not _is_allowed(host, self._allowed):
+        odd = next((name for name, value in scope["headers"] if not (name.isascii() and value.isascii())), None)
+        if odd is not None:
+            text = f"header {odd.decode('ascii', 'replace')[:100]} has bytes beyond ASCII; percent-encode them, or leave it out"
+            await _answer(send, 400, text.encode())
+        elif not _is_allowed(host, self._allowed):
             text = (
                 f'this sidecar does not answer to host "{host[:100]}"; name it with --allowed-hosts if that is what you call it'
             )

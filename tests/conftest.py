@@ -20,6 +20,7 @@ import tiny_scene
 
 from bridge.client import Client
 from bridge.config import ServeConfig
+from bridge.probe import CACHE_VARIABLE
 from bridge.server import Sidecar
 
 START_SECONDS = 60
@@ -86,6 +87,15 @@ def sidecar_in_thread(models: Path, **settings: Any) -> Iterator[Sidecar]:
         finally:
             loop.call_soon_threadsafe(stop.set)
             running.result(START_SECONDS)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep what sidecars cache apart from what they cached before the test run."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv(CACHE_VARIABLE, str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

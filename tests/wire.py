@@ -135,6 +135,19 @@ def open_wire(protocol: str, address: str, web: str) -> Iterator[Wire]:
         wire.close()
 
 
+def enveloped_answer(protocol: str, headers: dict[str, str], content: bytes) -> tuple[str, str]:
+    """Return the code and the text at the end of an answer in envelopes, of gRPC-Web or of a Connect stream."""
+    end = [(flags, part) for flags, part in _envelopes(content) if flags & 0x82]
+    if protocol == "grpc-web":
+        fields = _trailers(end[-1][1]) if end else {name.lower(): value for name, value in headers.items()}
+        return _CODES[int(fields["grpc-status"])], unquote(fields.get("grpc-message", ""))
+    error = json.loads(end[-1][1] or b"{}").get("error")
+    if not error:
+        return "OK", ""
+    answer = connect_error(json.dumps(error).encode())
+    return answer.code, answer.text
+
+
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 

@@ -14,13 +14,12 @@ import pytest
 import tiny_models
 from conftest import sidecar_in_thread
 from family_cases import CASES
+from raw_http2 import GOAWAY, PING, PREFACE, SETTINGS, frame
 from wire import open_wire
 
 from bridge.client import Client
 from bridge.config import Limits
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-SETTINGS, PING, GOAWAY = 4, 6, 7
 ENHANCE_YOUR_CALM = 11
 MAX_CONCURRENT_STREAMS = 3
 
@@ -33,10 +32,6 @@ def limited(tmp_path_factory):
     limits = Limits(max_streams=3, max_header_bytes=4096, ping_seconds=1000.0)
     with sidecar_in_thread(models, limits=limits, max_wait_ms=300.0) as sidecar:
         yield sidecar
-
-
-def frame(kind, payload=b"", flags=0):
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + b"\0\0\0\0" + payload
 
 
 @contextlib.contextmanager

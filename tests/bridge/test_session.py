@@ -10,6 +10,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 import tiny_models
+from conftest import sidecar_in_thread
 
 from bridge.model_card import TensorSpec, read_card, sha256_file
 from bridge.providers import COREML, CPU, CUDA, DIRECTML, TENSORRT, ProviderError, choose_providers, cuda_driver
@@ -199,3 +200,24 @@ def test_small_batches_run_on_the_event_loop_and_large_ones_do_not(bundle):
     assert session.inline(1)
     session._seconds_per_row = 1e-4
     assert not session.inline(1000)
+
+
+@pytest.mark.parametrize(("io_binding", "binds"), [("always", True), ("gpu", not NO_CUDA), ("never", False)])
+def test_bound_inputs_and_outputs_give_the_same_answers(bundle, io_binding, binds):
+    providers = [CPU] if NO_CUDA else choose_providers(["auto"])
+    session = opened(*bundle, io_binding=io_binding, providers=providers)
+    assert session.binds is binds
+    feeds = FEEDS | {"position": np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3))}
+    expected = opened(*bundle).run(feeds)
+    for _ in range(2):
+        outputs = session.run(feeds)
+        assert outputs.keys() == expected.keys()
+        for name, array in outputs.items():
+            np.testing.assert_allclose(array, expected[name], atol=1e-5)
+
+
+@pytest.mark.parametrize("io_binding", ["always", "gpu"])
+def test_the_option_reaches_the_sessions_of_a_sidecar(tmp_path, io_binding):
+    tiny_models.write_npc(tmp_path)
+    with sidecar_in_thread(tmp_path, io_binding=io_binding) as sidecar:
+        assert sidecar.registry.served["guard", 1].batchers["policy"]._session.binds is (io_binding == "always" or not NO_CUDA)

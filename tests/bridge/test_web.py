@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 import socket
 from urllib.parse import urlsplit
@@ -151,17 +150,6 @@ def test_a_request_over_4_mib_is_refused(sidecar, protocol):
     with open_wire(protocol, sidecar.address, sidecar.web) as wire:
         assert wire.call(AVATARS[1:], bytes(4 << 20) + b"\0").code == "RESOURCE_EXHAUSTED"
         assert wire.call(MODELS[1:], b"").code == "OK"
-
-
-def test_a_compressed_body_is_not_unpacked(http):
-    bomb = gzip.compress(bytes(1 << 24))
-    answer = http.post(AVATARS, content=bomb, headers={"content-type": "application/proto", "content-encoding": "gzip"})
-    assert connect_error(answer.content).code == "UNIMPLEMENTED"
-
-
-def test_answers_are_not_compressed(http):
-    answer = http.post(MODELS, headers={"content-type": "application/proto", "accept-encoding": "gzip"})
-    assert answer.headers.get("content-encoding", "identity") == "identity"
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import tiny_scene
 
 from bench.scene_streaming import block, made
@@ -40,6 +42,23 @@ def test_the_bench_writes_every_case_with_machine_and_command(tiny_folder, tmp_p
         assert all(value > 0 for value in overheads)
     assert "start of the process to SERVING" in text
     assert "MiB" in text
+
+
+@pytest.mark.timeout(900)
+def test_an_hour_of_a_game_can_be_short_and_mixes_every_family_with_reloads(tiny_folder, island_folder, tmp_path):
+    models, out = tmp_path / "models", tmp_path / "RESULTS.md"
+    for bundle in (tiny_folder / "guard", tiny_folder / "face", island_folder / "island"):
+        shutil.copytree(bundle, models / bundle.name)
+    names = ["--policy", "guard", "--avatar", "face", "--scene", "island", "--agents", "3", "--ticks", "7300"]
+    command = [sys.executable, "-m", "bench.soak", "--models", str(models), *names, "--out", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=800, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures = dict(line.strip("| ").split(" | ") for line in out.read_text("utf-8").splitlines() if line.startswith("| "))
+    assert figures["ticks"] == "7,300 (of 7,300) of 3 agents"
+    counts = [figures[f"{name} calls"] for name in ("GenerateAvatars", "GenerateScene", "MorphAvatar", "StreamScenes")]
+    assert counts == ["122", "13", "3", "3"]
+    assert int(figures["versions of the policy that answered"]) > 1
+    assert figures["failed calls"] == "0"
 
 
 def test_the_morph_bench_measures_every_avatar_of_the_folder(tiny_folder, tmp_path):

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import grpc
 
 from bridge.calls import Calls
+from bridge.calls import Places as CallPlaces
 from bridge.config import Limits, ServeConfig
 from bridge.metrics import Metrics
-from bridge.ports import bind_tcp, bracket, channel_options, listen
+from bridge.ports import bind_tcp, bracket, channel_options, listen, most_open_calls
 from bridge.rpc import generic_handler
 from bridge.start_checks import StartError, check_exposure, open_tls, read_access
 from bridge.tls import Tls
@@ -155,8 +156,15 @@ class EngineServer:
             raise StartError("--listen.tls-cert and --listen.tls-key go together; name the missing file")
         self._places = places = Places(self._count, config.timing, limits.max_message_bytes, self._expected)
         service, metrics, tls = Service(places), Metrics(), open_tls(settings)
-        calls = Calls(read_access(settings), (metrics.observe,))
-        server = grpc.aio.server(options=channel_options(limits), maximum_concurrent_rpcs=limits.max_concurrent_calls)
+        calls = Calls(
+            read_access(settings),
+            (metrics.observe,),
+            CallPlaces(limits.max_concurrent_calls),
+            limits.request_seconds,
+            limits.answer_seconds,
+            limits.max_message_bytes,
+        )
+        server = grpc.aio.server(options=channel_options(limits), maximum_concurrent_rpcs=most_open_calls(limits))
         server.add_generic_rpc_handlers((generic_handler(DESCRIPTOR, service, calls),))
         web = web_server(
             [(DESCRIPTOR, service)],
