@@ -15,6 +15,7 @@ import numpy.typing as npt
 from bridge.errors import FailedPrecondition
 from bridge.registry import ServedModel
 from bridge.scene_card import FREE, Spec
+from bridge.scene_class_seams import classes
 from bridge.scene_decoding import MaskedDrawing, place
 from bridge.scene_request import Conditions
 from bridge.scene_seams import fitted
@@ -90,6 +91,9 @@ def _tile(model: ServedModel, codes: Ints, outputs: Arrays, touching: Neighbours
     height = outputs["height"][0]
     if not np.isfinite(height).all():
         raise FailedPrecondition("its decoder gives heights that are not finite; export it again", field="model")
-    bounds = model.spec.height
-    classes = [outputs[name][0].argmax(axis=0).astype(np.uint8) for name in ("ground", "objects")]
-    return Tile(codes, fitted(height, touching, bounds.low, bounds.high), *classes)
+    spec: Spec = model.spec
+    ground, objects = (
+        classes(outputs[name][0], {offset: getattr(tile, name) for offset, tile in touching.items()}, spec.ring)
+        for name in ("ground", "objects")
+    )
+    return Tile(codes, fitted(height, touching, spec.height.low, spec.height.high), ground, objects)
