@@ -57,11 +57,11 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The scene section of a card.
 
     `downsample` is the number of cells along the side of a code. `prior_margin` and `decoder_margin` are how many rows and
-    columns of the neighbours' codes the graphs see on each side, corners with them. A decoder that sees some gives classes for a
-    ring of the neighbours' nearest cells too, by which a tile goes on with what stands there. Object class 0 is called "none".
-    `height` (metres) bounds what the decoder gives; the water level is 0. `ruggedness` and `water_share` are the ranges of the
-    conditions, from 0 up. `steps` is how often a tile is refined by default; `choice_temperature` weighs the noise by which the
-    codes of a step are chosen.
+    columns of the neighbours' codes the graphs see on each side, corners with them. A decoder that sees some gives classes for
+    a ring of the neighbours' nearest cells too, by which a tile goes on with what stands there. Object class 0 is called
+    "none". `height` (metres) bounds what the decoder gives; the water level is 0. `ruggedness` and `water_share` are the ranges
+    of the conditions, from 0 up. `steps` is how often a tile is refined by default; `choice_temperature` weighs the noise by
+    which the codes of a step are chosen.
     """
 
     tile_cells: int

@@ -27,21 +27,29 @@ def classes(logits: npt.NDArray[np.float32], around: Mapping[Offset, Bytes], rin
     logits float32[C, T + 2 r, T + 2 r] have a ring of `ring` cells, 0 or 1; without it nothing is known of the neighbours'
     cells, and theirs are not looked at.
     """
-    if not ring or not any(side in around for side in SIDES):
-        inside = slice(ring, logits.shape[1] - ring)
-        return logits[:, inside, inside].argmax(axis=0).astype(np.uint8)
+    likeliest: Bytes = likelihoods(logits, around, ring).argmax(axis=0).astype(np.uint8)
+    return likeliest
+
+
+def likelihoods(logits: npt.NDArray[np.float32], around: Mapping[Offset, Bytes], ring: int) -> Doubles:
+    """Return how likely each class is in each cell [C, T, T], next to the neighbours' classes; see `classes`.
+
+    They are probabilities with differences added, so that some may be below 0 or above 1.
+    """
     likely = _softmax(logits)
-    own = likely[:, 1:-1, 1:-1].copy()
-    for side, beyond, view in zip(SIDES, _beyond(likely), _inwards(own), strict=True):
-        if side in around:
-            view += _fading(_differences(beyond, _nearest(around[side], side)), view.shape[1])
-    return own.argmax(axis=0).astype(np.uint8)
+    inside = slice(ring, likely.shape[1] - ring)
+    own = likely[:, inside, inside].copy()
+    if ring:
+        for side, beyond, view in zip(SIDES, _beyond(likely), _inwards(own), strict=True):
+            if side in around:
+                view += _fading(missing(beyond, _nearest(around[side], side)), view.shape[1])
+    return own
 
 
-def _differences(beyond: Doubles, there: Bytes) -> Doubles:
-    """Return probabilities [C, T] that are missing for what is there; 0 where it is likeliest anyway."""
-    certain = there[None, :] == np.arange(len(beyond))[:, None]
-    return np.where(beyond.argmax(axis=0) == there, 0.0, certain - beyond)
+def missing(likely: Doubles, there: Bytes) -> Doubles:
+    """Return what likelihoods [C, ...] lack for the classes uint8[...] that are there; 0 where those are likeliest anyway."""
+    certain = there[None] == np.arange(len(likely)).reshape(-1, *[1] * there.ndim)
+    return np.where(likely.argmax(axis=0) == there, 0.0, certain - likely)
 
 
 def _fading(differences: Doubles, cells: int) -> Doubles:
@@ -80,6 +88,5 @@ def _beyond(grid: Doubles) -> tuple[Doubles, ...]:
 def _nearest(there: Bytes, side: Offset) -> Bytes:
     """Return the cells [T] of the neighbour at a side that touch the tile."""
     x, y = side
-    if y:
-        return there[-1] if y < 0 else there[0]
-    return there[:, -1] if x < 0 else there[:, 0]
+    cells: Bytes = there[-1 if y < 0 else 0] if y else there[:, -1 if x < 0 else 0]
+    return cells

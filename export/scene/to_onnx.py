@@ -36,7 +36,12 @@ TIE = 1e-4
 LOGIT_SCALE, HEIGHT_SCALE = 10.0, 10.0
 HEADROOM = 0.25
 """Generated heights may leave the range of the data by this share of it."""
-SIDES_OF_MARGIN = (np.s_[:, :DECODER_MARGIN], np.s_[:, -DECODER_MARGIN:], np.s_[:, :, :DECODER_MARGIN], np.s_[:, :, -DECODER_MARGIN:])
+SIDES_OF_MARGIN = (
+    np.s_[:, :DECODER_MARGIN],
+    np.s_[:, -DECODER_MARGIN:],
+    np.s_[:, :, :DECODER_MARGIN],
+    np.s_[:, :, -DECODER_MARGIN:],
+)
 """Where the neighbours' codes are among those that the decoder sees; the parity gate leaves out some of them."""
 PLACING: dict[int, dict[str, Any]] = {
     TREE: {"spacing_metres": 5.0, "scale": {"low": 0.8, "high": 1.3}},

@@ -123,6 +123,9 @@ EXTEND = {
     "not beside": ([neighbour(2, 0)], "neighbours[0].x_offset", "(2, 0) is no place beside a tile"),
     "twice": ([neighbour(), neighbour()], "neighbours[1].x_offset", "(-1, 0) is where neighbours[0] lies"),
     "heights alone": ([neighbour(heights=flat())], "neighbours[0].codes", "are missing beside heights"),
+    "ground alone": ([neighbour(ground=grid(1, np.uint8))], "neighbours[0].codes", "are missing beside ground"),
+    "unknown ground": ([claimed(ground=grid(4, np.uint8))], "neighbours[0].ground", "holds class 4, the model's are 0 to 3"),
+    "unknown objects": ([claimed(objects=grid(9, np.uint8))], "neighbours[0].objects", "holds class 9, the model's are 0 to 2"),
     "heights of another size": (
         [neighbour(codes=grid(3, np.uint16, 4), heights=flat(side=65))],
         "neighbours[0].heights.values.shape",
