@@ -45,6 +45,7 @@ namespace Metabridge.Headless
             while (builder.Tile(new TilePlace(6, 1)) == null || builder.TileCount < 9) yield return null;
             bool isGone = builder.Tile(new TilePlace(0, 0)) == null;
             report("moved", builder.TileCount + " tiles, the first one is " + (isGone ? "gone" : "there"));
+            yield return Ahead(builder);
             yield return TerrainOf();
             yield return Land(builder);
             builder.Model = "nobody";
@@ -52,6 +53,22 @@ namespace Metabridge.Headless
             report("unknown model", builder.Status + " " + builder.TileCount + " " + builder.LastError.Message);
             UnityEngine.Object.Destroy(builder.gameObject);
             yield return null;
+        }
+
+        // A viewer that goes east at half a tile a second: a tile stands that it does not see from where it is.
+        IEnumerator Ahead(SceneBuilder builder)
+        {
+            builder.AheadSeconds = 10f;
+            var viewer = builder.Viewer;
+            TilePlace next;
+            do
+            {
+                yield return null;
+                viewer.position += 0.5f * builder.TileSide * Time.deltaTime * Vector3.right;
+                next = new TilePlace(Mathf.FloorToInt(viewer.position.x / builder.TileSide) + builder.ViewTiles + 1, 0);
+            }
+            while (builder.Tile(next) == null);
+            report("ahead", "stands");
         }
 
         // What the mesh filter holds, in world space: positions, normals, and the triangles after them.
