@@ -16,6 +16,7 @@ from export.parity import ParityError
 from export.run_log import picture_grid, save_picture
 from export.scene import block
 from export.scene.classes import BIOMES
+from export.scene.compare_priors import ComparePriorsConfig
 from export.scene.config import TrainConfig
 from export.scene.data_command import DataConfig
 from export.scene.default_command import DefaultConfig
@@ -118,6 +119,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "prior": PriorTrainConfig,
     "sample": SampleConfig,
     "evaluate": EvaluateConfig,
+    "compare-priors": ComparePriorsConfig,
     "onnx": OnnxConfig,
     "default": DefaultConfig,
 }
