@@ -102,7 +102,7 @@ def check_comparable(masked: Trained, autoregressive: Trained) -> None:
     differing = sorted(name for name in names if not _alike(weights.get(name), others.get(name)))
     if differing:
         raise ValueError(
-            f"the priors draw codes of different VQ-VAEs ({len(differing)} of their tensors differ, {differing[0]} among them); "
+            f"the priors draw codes of different VQ-VAEs: {len(differing)} of their tensors differ, {differing[0]} for one; "
             "train both with the same --vqvae"
         )
 

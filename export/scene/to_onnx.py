@@ -26,13 +26,11 @@ from export.scene.classes import (
 )
 from export.scene.halo import DECODER_MARGIN, RING, HaloDecoder
 from export.scene.prior import FREE, MaskedPrior
-from export.scene.quantiser import FiniteScalarQuantiser
 from export.scene.sample import CHOICE_TEMPERATURE, STEPS
+from export.scene.ties import ties
 from export.scene.trained import Trained
 from export.scene.vqvae import VQVAE
 
-TIE = 1e-4
-"""Distances closer than this share of the largest one are a tie: either code is right."""
 LOGIT_SCALE, HEIGHT_SCALE = 10.0, 10.0
 HEADROOM = 0.25
 """Generated heights may leave the range of the data by this share of it."""
@@ -70,13 +68,7 @@ class EncoderTies(nn.Module):
         self.vqvae = vqvae
 
     def forward(self, height: Tensor, ground: Tensor, objects: Tensor) -> Tensor:
-        vectors, quantiser = self.vqvae.vectors(height, ground, objects), self.vqvae.quantiser
-        if isinstance(quantiser, FiniteScalarQuantiser):
-            past_middle = quantiser.bounded(vectors).remainder(1.0) - 0.5
-            return (past_middle.abs() < TIE).any(dim=1)
-        scores = quantiser.codebook.square().sum(dim=1) - 2.0 * vectors.permute(0, 2, 3, 1) @ quantiser.codebook.t()
-        best = scores.topk(2, dim=-1, largest=False).values
-        return (best[..., 1] - best[..., 0]) <= TIE * scores.abs().amax(dim=-1)
+        return ties(self.vqvae, height, ground, objects)
 
 
 def export_scene(trained: Trained, models: Path, name: str, version: int | None = None) -> Path:

@@ -9,6 +9,7 @@ import dotnet_program
 import numpy as np
 import player
 import pytest
+import tiny_picture
 import tiny_scene
 from avatar_calls import SECONDS, Ran
 from sidecar_process import SidecarProcess, sidecar
@@ -31,6 +32,7 @@ SEED, SIDE = 2**64 - 1, 32.0
 def served(tmp_path_factory: pytest.TempPathFactory):
     models = tmp_path_factory.mktemp("islands")
     tiny_scene.write_scene(models)
+    tiny_picture.write_picture(models)
     with sidecar(models) as running:
         yield running
 
@@ -131,9 +133,24 @@ def test_what_it_extends_edits_and_decodes_is_pythons(client: Client, ran: Ran) 
     same(ran, "decoded", client.generate_scene("island", [0], [(0, 0), (1, 0)], codes=codes, output=OUTPUT).tiles)
 
 
+def test_its_pictures_and_their_codes_are_pythons(client: Client, ran: Ran) -> None:
+    codes = (np.arange(32) * 5 % 8).astype(np.uint16).reshape(2, 4, 4)
+    spec = asset_pb2.ImageSpec(format=asset_pb2.IMAGE_FORMAT_RGBA8, row_origin=asset_pb2.ROW_ORIGIN_BOTTOM_LEFT)
+    shown = client.decode_pictures("mosaic", codes, image=spec)
+    for number, image in enumerate(shown.images):
+        assert (ran.folder / f"picture-{number}.rgba").read_bytes() == image.data
+        assert ran.said[f"picture-{number}"] == "16 16 Rgba8 mosaic"
+    distances = client.encode_pictures("mosaic", [image.data for image in client.decode_pictures("mosaic", codes).images])
+    assert ran.said["encoded"] == " ".join(str(code) for code in codes.ravel())
+    said = [float(one) for one in ran.said["distances"].split()]
+    np.testing.assert_allclose(said, distances.pixel_distances, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("call", "expected"),
     [
+        ("no picture", "InvalidArgument|files[0]"),
+        ("unknown code", "InvalidArgument|codes"),
         ("unknown biome", "InvalidArgument|conditions.biome"),
         ("far away", "InvalidArgument|coordinates[0].x"),
         ("empty mask", "InvalidArgument|mask"),

@@ -56,14 +56,12 @@ def test_the_command_measures_both_and_writes_a_table(
 
 
 def test_priors_over_different_codes_do_not_compare(masked: Trained, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="of different VQ-VAEs .* train both with the same --vqvae"):
+    with pytest.raises(ValueError, match=r"of different VQ-VAEs: .*; train both with the same --vqvae"):
         check_comparable(masked, trained(tmp_path, 2, model=AUTOREGRESSIVE))
 
 
 def test_each_prior_is_of_its_kind(masked: Trained, autoregressive: Trained) -> None:
-    with pytest.raises(
-        ValueError, match="the autoregressive prior is masked; give one trained with --model.kind autoregressive"
-    ):
+    with pytest.raises(ValueError, match=r"the autoregressive prior is masked; give one trained with --model\.kind auto"):
         check_comparable(masked, masked)
     with pytest.raises(ValueError, match="the masked prior is autoregressive"):
         check_comparable(autoregressive, masked)
