@@ -412,6 +412,9 @@ def heights(heightmap: scene_service_pb2.Heightmap) -> npt.NDArray[np.float32]:
 
 
 def _coordinates(places: Sequence[tuple[int, int]]) -> list[scene_service_pb2.TileCoordinate]:
+    for x, y in places:
+        if not (-(2**31) <= x < 2**31 and -(2**31) <= y < 2**31):
+            raise ValueError(f"the place of a tile is ({x}, {y}), expected 32-bit numbers; worlds end at 2,147,483,000")
     return [scene_service_pb2.TileCoordinate(x=x, y=y) for x, y in places]
 
 

@@ -87,7 +87,11 @@ GENERATE = {
         "output.height_range",
         "expected a range in -20000 to 20000 m",
     ),
-    "unknown paint": ({"seeds": [1], "painted_ground": grid(4, np.int8, rows=(1,))}, "painted_ground", "class 4 to 4"),
+    "unknown paint": (
+        {"seeds": [1], "painted_ground": grid(4, np.int8, rows=(1,))},
+        "painted_ground",
+        "holds class 4, the model's are 0 to 3",
+    ),
     "paint below free": ({"seeds": [1], "painted_ground": grid(-2, np.int8, rows=(1,))}, "painted_ground", "-1 is free"),
     "paint of another size": (
         {"seeds": [1], "painted_ground": grid(0, np.int8, 64, (1,))},
@@ -142,7 +146,7 @@ EXTEND = {
         "neighbours[0].heights",
         "has 1 m on a vertex where neighbours[1] has 1.5 m, expected equal numbers",
     ),
-    "NaN": ([claimed(height=NAN)], "neighbours[0].heights.values", "holds NaN or an infinity"),
+    "NaN": ([claimed(height=NAN)], "neighbours[0].heights.values", "has nan at [0, 0], expected metres"),
 }
 
 
@@ -170,13 +174,21 @@ def tile(**fields):
 
 ALL = grid(True, bool)
 EDIT = {
-    "no mask": ({"tile": TILE}, "mask.dtype", "dtype is 0"),
+    "no mask": ({"tile": TILE}, "mask.dtype", "the tensor is not set, expected"),
     "a mask of another size": ({"tile": TILE, "mask": grid(True, bool, 17)}, "mask.shape", "[17, 17], expected [16, 16]"),
     "an empty mask": ({"tile": TILE, "mask": grid(False, bool)}, "mask", "holds no cell, expected at least one"),
     "a mask of numbers": ({"tile": TILE, "mask": grid(1, np.uint8)}, "mask.dtype", "dtype is uint8, expected bool"),
-    "no heights": ({"mask": ALL}, "tile.heights.values.dtype", "dtype is 0"),
-    "NaN": ({"tile": tile(heights=flat(NAN)), "mask": ALL}, "tile.heights.values", "holds NaN or an infinity"),
-    "infinity": ({"tile": tile(heights=flat(np.inf)), "mask": ALL}, "tile.heights.values", "holds NaN or an infinity"),
+    "no heights": ({"mask": ALL}, "tile.heights.values.dtype", "the tensor is not set, expected"),
+    "NaN": (
+        {"tile": tile(heights=flat(NAN)), "mask": ALL},
+        "tile.heights.values",
+        "has nan at [0, 0], expected metres; fill 289 of",
+    ),
+    "infinity": (
+        {"tile": tile(heights=flat(np.inf)), "mask": ALL},
+        "tile.heights.values",
+        "has inf at [0, 0], expected metres",
+    ),
     "a mountain": (
         {"tile": tile(heights=flat(8849.0)), "mask": ALL},
         "tile.heights.values",
@@ -223,7 +235,7 @@ def scaled(scale, offset=0.0, value=100):
 
 
 ENCODE = {
-    "no heights": ({}, "heights.values.dtype", "dtype is 0"),
+    "no heights": ({}, "heights.values.dtype", "the tensor is not set, expected"),
     "one tile without its axis": ({"heights": flat()}, "heights.values.shape", "shape is [17, 17], expected [1, 17, 17]"),
     "tiles of another size": (
         {"heights": flat(side=65, rows=(1,))},
