@@ -283,7 +283,7 @@ STREAM = {
     "nothing": ({}, "coordinates", "are empty, expected places, or a path in their stead", INVALID),
     "both": ({"coordinates": [Place()], "path": path((0, 0))}, "coordinates", "are given beside a path", INVALID),
     "no points": ({"path": path()}, "path.points", "is empty, expected a point or more", INVALID),
-    "no number": ({"path": path((0, 0), (NAN, 0))}, "path.points[1].x", "is nan, expected at most", INVALID),
+    "no number": ({"path": path((0, 0), (NAN, 0))}, "path.points[1].x", "is nan, expected -6.87194e+10 to 6.87194e+10; worlds end there", INVALID),
     "beyond the end": ({"path": path((0, -1e300))}, "path.points[0].y", "is -1e+300", INVALID),
     "a view without number": ({"path": path((0, 0), view=NAN)}, "path.view_distance", "is nan, expected a length", INVALID),
     "a view below 0": ({"path": path((0, 0), view=-1.0)}, "path.view_distance", "is -1", INVALID),
