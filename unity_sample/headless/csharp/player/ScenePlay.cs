@@ -55,19 +55,17 @@ namespace Metabridge.Headless
             yield return null;
         }
 
-        // A viewer that goes east at half a tile a second: a tile stands that it does not see from where it is.
+        // A viewer goes east at half a tile a second, for less than half a tile: one stands that it does not see from there.
         IEnumerator Ahead(SceneBuilder builder)
         {
             builder.AheadSeconds = 10f;
-            var viewer = builder.Viewer;
-            TilePlace next;
-            do
+            float side = builder.TileSide, end = 5.9f * side;
+            while (builder.Viewer.position.x < end)
             {
                 yield return null;
-                viewer.position += 0.5f * builder.TileSide * Time.deltaTime * Vector3.right;
-                next = new TilePlace(Mathf.FloorToInt(viewer.position.x / builder.TileSide) + builder.ViewTiles + 1, 0);
+                builder.Viewer.position += Mathf.Min(0.5f * side * Time.deltaTime, end - builder.Viewer.position.x + 0.001f) * Vector3.right;
             }
-            while (builder.Tile(next) == null);
+            while (builder.Tile(new TilePlace(7, 0)) == null) yield return null;
             report("ahead", "stands");
         }
 
