@@ -283,7 +283,12 @@ STREAM = {
     "nothing": ({}, "coordinates", "are empty, expected places, or a path in their stead", INVALID),
     "both": ({"coordinates": [Place()], "path": path((0, 0))}, "coordinates", "are given beside a path", INVALID),
     "no points": ({"path": path()}, "path.points", "is empty, expected a point or more", INVALID),
-    "no number": ({"path": path((0, 0), (NAN, 0))}, "path.points[1].x", "is nan, expected -6.87194e+10 to 6.87194e+10; worlds end there", INVALID),
+    "no number": (
+        {"path": path((0, 0), (NAN, 0))},
+        "path.points[1].x",
+        "is nan, expected -6.87194e+10 to 6.87194e+10; worlds end there",
+        INVALID,
+    ),
     "beyond the end": ({"path": path((0, -1e300))}, "path.points[0].y", "is -1e+300", INVALID),
     "a view without number": ({"path": path((0, 0), view=NAN)}, "path.view_distance", "is nan, expected a length", INVALID),
     "a view below 0": ({"path": path((0, 0), view=-1.0)}, "path.view_distance", "is -1", INVALID),
@@ -319,3 +324,8 @@ def test_the_limit_of_tiles_is_the_operators(island_folder):
         ):
             with pytest.raises(ClientError, match="3 tiles in one call, expected at most 2; ask in several calls"):
                 call()
+
+
+def test_a_place_that_no_message_holds_is_refused_by_the_client(island):
+    with pytest.raises(ValueError, match=r"the place of a tile is \(2147483648, 0\), expected 32-bit numbers; worlds end at"):
+        island.generate_scene("island", [1], [(0, 0), (2**31, 0)])
