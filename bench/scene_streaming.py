@@ -25,9 +25,9 @@ from bench.results import RESULTS, origin, write_part
 from bridge.client import Client
 from bridge.scene_card import FREE, Spec
 from bridge.scene_decoding import MaskedDrawing, place
+from bridge.scene_generation import fitted_tile
 from bridge.scene_output import answer, check_output
-from bridge.scene_seams import fitted
-from bridge.scene_tile import Tile, surrounded
+from bridge.scene_tile import surrounded
 from bridge.scene_world import dependencies
 from bridge.v1 import scene_service_pb2 as pb
 
@@ -175,11 +175,10 @@ def _make(prior: ort.InferenceSession, decoder: ort.InferenceSession, spec: Spec
     codes = _draw(prior, spec, seed, clocks)
     tokens = surrounded(spec, codes, {}, spec.decoder_margin)[None]
     outputs = clocks["decoder"].run(lambda: dict(zip(_names(decoder), decoder.run(None, {"codes": tokens}), strict=True)))
-    classes = [outputs[name][0].argmax(axis=0).astype(np.uint8) for name in ("ground", "objects")]
-    beside = Tile(codes, outputs["height"][0].clip(spec.height.low, spec.height.high), *classes)
-    around = {(-1, 0): beside, (1, 0): beside}
-    height = clocks["seams"].run(lambda: fitted(outputs["height"][0], around, spec.height.low, spec.height.high))
-    tile, output = Tile(codes, height, *classes), check_output(OUTPUT, spec)
+    outputs = {name: rows[0] for name, rows in outputs.items()}
+    beside = fitted_tile(spec, codes, outputs, {})
+    tile = clocks["seams"].run(lambda: fitted_tile(spec, codes, outputs, {(-1, 0): beside, (1, 0): beside}))
+    output = check_output(OUTPUT, spec)
     clocks["answer"].run(lambda: answer(tile, spec, output, seed, FIRST).SerializeToString())
 
 

@@ -29,6 +29,7 @@ from bridge.v1 import (
     avatar_service_pb2,
     model_service_pb2,
     npc_service_pb2,
+    picture_service_pb2,
     scene_service_pb2,
     tensor_pb2,
 )
@@ -36,6 +37,7 @@ from bridge.v1.admin_service_pb2_grpc import AdminServiceStub
 from bridge.v1.avatar_service_pb2_grpc import AvatarServiceStub
 from bridge.v1.model_service_pb2_grpc import ModelServiceStub
 from bridge.v1.npc_service_pb2_grpc import NpcServiceStub
+from bridge.v1.picture_service_pb2_grpc import PictureServiceStub
 from bridge.v1.scene_service_pb2_grpc import SceneServiceStub
 
 Array = npt.NDArray[Any]
@@ -105,6 +107,7 @@ class Client:
         self._admin = AdminServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self._models = ModelServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self._avatars = AvatarServiceStub(self.channel)  # type: ignore[no-untyped-call]
+        self._pictures = PictureServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self._scenes = SceneServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self._npcs = NpcServiceStub(self.channel)  # type: ignore[no-untyped-call]
 
@@ -336,6 +339,30 @@ class Client:
         )
         yield from _messages(self._scenes.StreamScenes(request))
 
+    def encode_pictures(
+        self, model: str, files: Sequence[bytes], *, version: int = 0
+    ) -> picture_service_pb2.EncodePicturesResponse:
+        """Encode picture files (PNG, JPEG, WebP, BMP, GIF), each the square in its middle, resized."""
+        selector = model_service_pb2.ModelSelector(name=model, version=version)
+        request = picture_service_pb2.EncodePicturesRequest(model=selector, files=files)
+        response: picture_service_pb2.EncodePicturesResponse = self._call(self._pictures.EncodePictures, request)
+        return response
+
+    def decode_pictures(
+        self,
+        model: str,
+        codes: npt.NDArray[np.uint16],
+        *,
+        image: asset_pb2.ImageSpec | None = None,
+        version: int = 0,
+    ) -> picture_service_pb2.DecodePicturesResponse:
+        """Decode codes uint16[N, G, G] to images."""
+        request = picture_service_pb2.DecodePicturesRequest(
+            model=model_service_pb2.ModelSelector(name=model, version=version), codes=tensors.from_array(codes), image=image
+        )
+        response: picture_service_pb2.DecodePicturesResponse = self._call(self._pictures.DecodePictures, request)
+        return response
+
     def choose_actions(
         self,
         groups: Sequence[Group],
@@ -430,6 +457,9 @@ def heights(heightmap: scene_service_pb2.Heightmap) -> npt.NDArray[np.float32]:
 
 
 def _coordinates(places: Sequence[tuple[int, int]]) -> list[scene_service_pb2.TileCoordinate]:
+    for x, y in places:
+        if not (-(2**31) <= x < 2**31 and -(2**31) <= y < 2**31):
+            raise ValueError(f"the place of a tile is ({x}, {y}), expected 32-bit numbers; worlds end at 2,147,483,000")
     return [scene_service_pb2.TileCoordinate(x=x, y=y) for x, y in places]
 
 

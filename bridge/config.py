@@ -22,7 +22,9 @@ class Limits:
     max_frames: int = 36_000
     """Frames of one morph."""
     max_picture_pixels: int = 1 << 24
-    """Pixels of a picture that is to be projected; larger ones are refused before they are decoded."""
+    """Pixels of a picture that is sent; larger ones are refused before they are decoded."""
+    max_pictures: int = 256
+    """Pictures that are encoded or decoded in one call."""
     max_tiles: int = 1_024
     """Tiles of scenes in one call."""
     cached_tiles: int = 2_048

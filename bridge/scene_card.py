@@ -57,10 +57,11 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The scene section of a card.
 
     `downsample` is the number of cells along the side of a code. `prior_margin` and `decoder_margin` are how many rows and
-    columns of the neighbours' codes the graphs see on each side, corners with them. Object class 0 is called "none".
-    `height` (metres) bounds what the decoder gives; the water level is 0. `ruggedness` and `water_share` are the ranges of the
-    conditions, from 0 up. `steps` is how often a tile is refined by default; `choice_temperature` weighs the noise by which the
-    codes of a step are chosen.
+    columns of the neighbours' codes the graphs see on each side, corners with them. A decoder that sees some gives classes for
+    a ring of the neighbours' nearest cells too, by which a tile goes on with what stands there. Object class 0 is called
+    "none". `height` (metres) bounds what the decoder gives; the water level is 0. `ruggedness` and `water_share` are the ranges
+    of the conditions, from 0 up. `steps` is how often a tile is refined by default; `choice_temperature` weighs the noise by
+    which the codes of a step are chosen.
     """
 
     tile_cells: int
@@ -87,6 +88,11 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def vertices(self) -> int:
         """Heights along a tile's side."""
         return self.tile_cells + 1
+
+    @property
+    def ring(self) -> int:
+        """Cells around a tile for which the decoder gives classes too, on each side: 1 where it sees neighbours, else 0."""
+        return 1 if self.decoder_margin else 0
 
     @property
     def metres(self) -> float:
@@ -167,9 +173,10 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "ruggedness": ("float32", _batch()),
             "water_share": ("float32", _batch()),
         }
+        told = [self.tile_cells + 2 * self.ring] * 2
         logits = {
-            "ground": ("float32", _batch(len(self.ground_classes), *cells[1:])),
-            "objects": ("float32", _batch(len(self.object_classes), *cells[1:])),
+            "ground": ("float32", _batch(len(self.ground_classes), *told)),
+            "objects": ("float32", _batch(len(self.object_classes), *told)),
         }
         return {
             "prior": (

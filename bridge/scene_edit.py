@@ -1,21 +1,23 @@
-"""Editing: codes under a mask are drawn anew, and what they decode to is put into the mask alone."""
+"""Editing: codes under a mask are drawn anew, and what they decode to is put into the mask alone, where it fits the rest."""
 
 from __future__ import annotations
+
+import asyncio
 
 import numpy as np
 import numpy.typing as npt
 
 from bridge.registry import ServedModel
 from bridge.scene_card import Spec
-from bridge.scene_generation import decode_tile, draw_codes, encode_tile
+from bridge.scene_class_seams import missing
+from bridge.scene_fill import filled_classes, filled_heights
+from bridge.scene_generation import Arrays, decode, draw_codes, encode_tile, likely_classes
 from bridge.scene_request import Conditions, check_classes, check_codes, check_heights
 from bridge.scene_rules import ground_classes
-from bridge.scene_seams import smooth
+from bridge.scene_seams import fitted
 from bridge.scene_tile import Ints, Neighbours, Offset, Tile, surrounded
 from bridge.v1 import scene_service_pb2 as pb
 
-FADE = 4
-"""Vertices over which new heights take the place of the old ones."""
 Mask = npt.NDArray[np.bool_]
 
 
@@ -55,26 +57,28 @@ async def edit(
     touched = mask.reshape(spec.grid, spec.downsample, spec.grid, spec.downsample).any(axis=(1, 3))
     tokens = surrounded(spec, np.where(touched, spec.mask_token, tile.codes), neighbours, spec.prior_margin)
     codes = await draw_codes(model, seed, at, conditions, tokens, painted)
-    made = await decode_tile(model, codes, neighbours, begun=True)
-    weight = weights(mask)
-    height = np.clip(tile.height + weight * (made.height - tile.height), spec.height.low, spec.height.high)
+    outputs = await decode(model, codes, neighbours, begun=True)
+    return await asyncio.to_thread(_composited, spec, tile, mask, codes, outputs, neighbours)
+
+
+def _composited(spec: Spec, tile: Tile, mask: Mask, codes: Ints, outputs: Arrays, neighbours: Neighbours) -> Tile:
+    """Return the tile with what was decoded inside the mask; what differs at its edge fades into it."""
+    low, high = spec.height.low, spec.height.high
+    made, free = fitted(outputs["height"], neighbours, low, high).astype(np.float64), inner_vertices(mask)
+    height = np.clip(made + filled_heights(tile.height - made, free), low, high).astype(np.float32)
+    likely = likely_classes(spec, outputs, neighbours)
+    new = (one + filled_classes(missing(one, old), mask) for one, old in zip(likely, (tile.ground, tile.objects), strict=True))
+    ground, objects = (one.argmax(axis=0).astype(np.uint8) for one in new)
     return Tile(
         codes,
-        np.where(weight > 0.0, height, tile.height).astype(np.float32),
-        np.where(mask, made.ground, tile.ground),
-        np.where(mask, made.objects, tile.objects),
+        np.where(free, height, tile.height),
+        np.where(mask, ground, tile.ground),
+        np.where(mask, objects, tile.objects),
     )
 
 
-def weights(mask: Mask) -> npt.NDArray[np.float64]:
-    """Return how much of each vertex is new, float64[V, V]: above 0 only where all four cells around it are masked."""
+def inner_vertices(mask: Mask) -> Mask:
+    """Return the vertices bool[V, V] of which all four cells around are masked: those whose heights may change."""
     padded = np.pad(mask, 1)
-    inside = padded[:-1, :-1] & padded[:-1, 1:] & padded[1:, :-1] & padded[1:, 1:]
-    depth = inside.astype(np.float64)
-    for _ in range(FADE - 1):
-        padded = np.pad(inside, 1)
-        rows, columns = inside.shape
-        shifted = [padded[y : y + rows, x : x + columns] for y in range(3) for x in range(3)]
-        inside = np.logical_and.reduce(shifted)
-        depth += inside
-    return smooth(depth / FADE)
+    inside: Mask = padded[:-1, :-1] & padded[:-1, 1:] & padded[1:, :-1] & padded[1:, 1:]
+    return inside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,8 +11,8 @@ from bridge.errors import InvalidArgument, ResourceExhausted
 from bridge.registry import ServedModel
 from bridge.scene_card import Spec
 from bridge.scene_generation import decode_tile
-from bridge.scene_request import Conditions, check_codes, check_heights
-from bridge.scene_tile import AROUND, Floats, Ints, Neighbours, Offset, Tile, shared
+from bridge.scene_request import Conditions, check_classes, check_codes, check_heights
+from bridge.scene_tile import AROUND, Bytes, Floats, Ints, Neighbours, Offset, Tile, shared
 from bridge.scene_world import Worlds, dependencies, turn
 from bridge.spaces import offset_to_gltf
 from bridge.v1 import scene_service_pb2 as pb
@@ -69,21 +70,20 @@ async def resolve(
     fields = {offset: f"neighbours[{index}]" for offset, index in offsets.items()}
     given = {offset: _given(neighbours[i], spec, space, fields[offset]) for offset, i in offsets.items()}
     known: dict[Offset, Tile] = {} if middle is None else {MIDDLE: middle}
-    for offset, (codes, height) in given.items():
-        if codes is None:
+    for offset, one in given.items():
+        if one is None:
             if world is None:
                 raise InvalidArgument("are missing, expected those of a tile", field=f"{fields[offset]}.codes")
             known[offset] = await world(offset)
-        elif height is not None:
-            decoded = await decode_tile(model, codes, {})
-            _check_claim(decoded, height, spec, f"{fields[offset]}.heights")
-            known[offset] = Tile(codes, height, decoded.ground, decoded.objects)
+        elif one.height is not None:
+            decoded = await decode_tile(model, one.codes, {})
+            _check_claim(decoded, one.height, spec, f"{fields[offset]}.heights")
+            known[offset] = one.over(decoded)
     _check_agreement(known, fields | {MIDDLE: "tile"})
     for offset in AROUND:
-        if offset in given and offset not in known:
-            codes = given[offset][0]
-            assert codes is not None
-            known[offset] = await decode_tile(model, codes, beside(known, offset))
+        one = given.get(offset)
+        if one is not None and offset not in known:
+            known[offset] = one.over(await decode_tile(model, one.codes, beside(known, offset)))
     known.pop(MIDDLE, None)
     return known
 
@@ -109,13 +109,38 @@ async def decode_together(model: ServedModel, codes: Ints, places: Sequence[Offs
     return tiles
 
 
-def _given(one: pb.SceneNeighbour, spec: Spec, space: int, field: str) -> tuple[Ints | None, Floats | None]:
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What a request says of a neighbour; what it leaves out is None."""
+
+    codes: Ints
+    height: Floats | None
+    ground: Bytes | None
+    objects: Bytes | None
+
+    def over(self, decoded: Tile) -> Tile:
+        """Return the tile that its codes decode to, with what is given in place of it."""
+        return Tile(
+            self.codes,
+            decoded.height if self.height is None else self.height,
+            decoded.ground if self.ground is None else self.ground,
+            decoded.objects if self.objects is None else self.objects,
+        )
+
+
+def _given(one: pb.SceneNeighbour, spec: Spec, space: int, field: str) -> _Given | None:
+    beside_codes = [name for name in ("heights", "ground", "objects") if one.HasField(name)]
     if not one.HasField("codes"):
-        if one.HasField("heights"):
-            raise InvalidArgument("are missing beside heights; EncodeScene makes them", field=f"{field}.codes")
-        return None, None
-    codes = check_codes(one.codes, 0, spec, f"{field}.codes")
-    return codes, check_heights(one.heights, 0, spec, space, f"{field}.heights") if one.HasField("heights") else None
+        if beside_codes:
+            raise InvalidArgument(f"are missing beside {beside_codes[0]}; EncodeScene makes them", field=f"{field}.codes")
+        return None
+    cells = [spec.tile_cells] * 2
+    ground, objects = (
+        check_classes(getattr(one, name), cells, len(known), space, f"{field}.{name}") if name in beside_codes else None
+        for name, known in (("ground", spec.ground_classes), ("objects", spec.object_classes))
+    )
+    height = check_heights(one.heights, 0, spec, space, f"{field}.heights") if "heights" in beside_codes else None
+    return _Given(check_codes(one.codes, 0, spec, f"{field}.codes"), height, ground, objects)
 
 
 def _check_claim(decoded: Tile, height: Floats, spec: Spec, field: str) -> None:

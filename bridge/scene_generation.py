@@ -15,9 +15,10 @@ import numpy.typing as npt
 from bridge.errors import FailedPrecondition
 from bridge.registry import ServedModel
 from bridge.scene_card import FREE, Spec
+from bridge.scene_class_seams import likelihoods
 from bridge.scene_decoding import MaskedDrawing, place
 from bridge.scene_request import Conditions
-from bridge.scene_seams import fitted
+from bridge.scene_seams import Doubles, fitted
 from bridge.scene_tile import Bytes, Floats, Ints, Neighbours, Offset, Tile, surrounded
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -70,10 +71,18 @@ async def decode_tile(
     model: ServedModel, codes: Ints, neighbours: Neighbours, touching: Neighbours | None = None, *, begun: bool = False
 ) -> Tile:
     """Decode codes int64[G, G] to a tile that fits its neighbours; the decoder sees none that is only `touching`."""
+    outputs = await decode(model, codes, neighbours, begun=begun)
+    return await asyncio.to_thread(fitted_tile, model.spec, codes, outputs, touching or neighbours)
+
+
+async def decode(model: ServedModel, codes: Ints, neighbours: Neighbours, *, begun: bool = False) -> Arrays:
+    """Return the decoder's heights and logits of a tile, for codes int64[G, G]; they fit nothing yet."""
     spec: Spec = model.spec
     tokens = surrounded(spec, codes, neighbours, spec.decoder_margin)
     outputs = await model.batchers["decoder"].run({"codes": tokens[None]}, alone=True, begun=begun)
-    return await asyncio.to_thread(_tile, model, codes, outputs, touching or neighbours)
+    if not np.isfinite(outputs["height"]).all():
+        raise FailedPrecondition("its decoder gives heights that are not finite; export it again", field="model")
+    return {name: rows[0] for name, rows in outputs.items()}
 
 
 async def encode_tile(model: ServedModel, height: Floats, ground: Bytes, objects: Bytes) -> Ints:
@@ -86,10 +95,17 @@ async def encode_tile(model: ServedModel, height: Floats, ground: Bytes, objects
     return codes
 
 
-def _tile(model: ServedModel, codes: Ints, outputs: Arrays, touching: Neighbours) -> Tile:
-    height = outputs["height"][0]
-    if not np.isfinite(height).all():
-        raise FailedPrecondition("its decoder gives heights that are not finite; export it again", field="model")
-    bounds = model.spec.height
-    classes = [outputs[name][0].argmax(axis=0).astype(np.uint8) for name in ("ground", "objects")]
-    return Tile(codes, fitted(height, touching, bounds.low, bounds.high), *classes)
+def likely_classes(spec: Spec, outputs: Arrays, touching: Neighbours) -> tuple[Doubles, Doubles]:
+    """Return how likely each ground and object class is in each cell, [C, T, T], next to those that stand around."""
+    ground, objects = (
+        likelihoods(outputs[name], {offset: getattr(tile, name) for offset, tile in touching.items()}, spec.ring)
+        for name in ("ground", "objects")
+    )
+    return ground, objects
+
+
+def fitted_tile(spec: Spec, codes: Ints, outputs: Arrays, touching: Neighbours) -> Tile:
+    """Return the tile of what `decode` returned, next to those around it."""
+    height = fitted(outputs["height"], touching, spec.height.low, spec.height.high)
+    ground, objects = (likely.argmax(axis=0).astype(np.uint8) for likely in likely_classes(spec, outputs, touching))
+    return Tile(codes, height, ground, objects)

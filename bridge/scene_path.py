@@ -26,7 +26,8 @@ def check_path(path: pb.CameraPath, tile_length: float, max_tiles: int) -> list[
     for index, point in enumerate(path.points):
         for name, value in (("x", point.x), ("y", point.y)):
             if not abs(value) / tile_length <= MAX_COORDINATE - max_tiles:
-                message = f"is {value:g}, expected at most {(MAX_COORDINATE - max_tiles) * tile_length:g} from 0"
+                farthest = (MAX_COORDINATE - max_tiles) * tile_length
+                message = f"is {value:g}, expected {-farthest:g} to {farthest:g}; worlds end there"
                 raise InvalidArgument(message, field=f"path.points[{index}].{name}")
         points.append((point.x / tile_length, point.y / tile_length))
     if not 0.0 <= path.view_distance < math.inf:

@@ -121,7 +121,8 @@ def check_painted(tensor: tensor_pb2.Tensor, rows: int, spec: Spec, space: int, 
     painted = grid(tensor, "int8", [rows, *shape] if rows else shape, field)
     count = len(spec.ground_classes)
     if painted.min() < FREE or painted.max() >= count:
-        message = f"holds class {painted.min()} to {painted.max()}, the model's are 0 to {count - 1}, and -1 is free"
+        unknown = painted.max() if painted.max() >= count else painted.min()
+        message = f"holds class {unknown}, the model's are 0 to {count - 1}, and -1 is free"
         raise InvalidArgument(message, field=field)
     side, lead = spec.downsample, painted.shape[:-2]
     blocks = grid_to_gltf(space, painted).reshape(*lead, spec.grid, side, spec.grid, side)
@@ -147,14 +148,21 @@ def _metres(values: Array, heightmap: pb.Heightmap, bounds: Range, field: str) -
     scale, offset, most = heightmap.scale_metres, heightmap.offset_metres, bounds.high - bounds.low
     if not 0.0 < scale <= most:
         raise InvalidArgument(f"is {scale:g}, expected metres a step above 0, at most {most:g}", field=f"{field}.scale_metres")
-    if not abs(offset) <= 65_535 * most:
-        raise InvalidArgument(f"is {offset:g}, expected the height of 0 in metres", field=f"{field}.offset_metres")
+    farthest = 65_535 * most
+    if not abs(offset) <= farthest:
+        message = f"is {offset:g}, expected the height in metres of the value 0, {-farthest:g} to {farthest:g}"
+        raise InvalidArgument(message, field=f"{field}.offset_metres")
     return (offset + scale * values.astype(np.float64)).astype(np.float32)
 
 
 def _check_range(values: Floats, bounds: Range, field: str) -> None:
-    if not np.isfinite(values).all():
-        raise InvalidArgument("holds NaN or an infinity, expected metres", field=field)
+    finite = np.isfinite(values)
+    if not finite.all():
+        place = [int(index) for index in np.argwhere(~finite)[0]]
+        message = (
+            f"has {values[tuple(place)]} at {place}, expected metres; fill {np.count_nonzero(~finite)} of its places first"
+        )
+        raise InvalidArgument(message, field=field)
     low, high = float(values.min()), float(values.max())
     if low < bounds.low - TOLERANCE_METRES or high > bounds.high + TOLERANCE_METRES:
         message = f"goes from {low:g} to {high:g} m, the model knows {bounds.low:g} to {bounds.high:g}; move or scale it"

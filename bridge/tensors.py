@@ -72,10 +72,12 @@ def from_arrays(arrays: Mapping[str, Array]) -> list[tensor_pb2.NamedTensor]:
 
 def match(tensor: tensor_pb2.Tensor, spec: TensorSpec, rows: int, field: str) -> Array:
     """Return the tensor as an array [rows, ...] of the type and shape that `spec` gives."""
+    expected = (rows, *spec.shape[1:])
+    if not tensor.ByteSize():
+        raise InvalidArgument(f"the tensor is not set, expected {spec.dtype} {list(expected)}", field=f"{field}.dtype")
     array = to_array(tensor, field)
     if array.dtype != spec.dtype:
         raise InvalidArgument(f"dtype is {array.dtype.name}, expected {spec.dtype}", field=f"{field}.dtype")
-    expected = (rows, *spec.shape[1:])
     if array.shape != expected and not _fits(array.shape, expected):
         raise InvalidArgument(f"shape is {list(array.shape)}, expected {list(expected)}", field=f"{field}.shape")
     return array

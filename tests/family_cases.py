@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import picture_cases
 import scene_cases
 import tiny_models
+import tiny_picture
 import tiny_scene
 from google.protobuf.message import Message
 from wire import Answer, Wire
 
 from bridge import tensors
 from bridge.services import FAMILIES
-from bridge.v1 import asset_pb2, avatar_service_pb2, npc_service_pb2, scene_service_pb2
+from bridge.v1 import asset_pb2, avatar_service_pb2, npc_service_pb2, picture_service_pb2, scene_service_pb2
 from bridge.v1.model_service_pb2 import ModelSelector
 
 
@@ -152,7 +154,12 @@ def npc_numbers(answer: Any) -> np.ndarray:
     return np.concatenate([array.astype(np.float64) for array in arrays], axis=1)
 
 
-WRITERS = {"avatar": tiny_models.write_portrait, "scene": tiny_scene.write_scene, "npc": tiny_models.write_npc}
+WRITERS = {
+    "avatar": tiny_models.write_portrait,
+    "scene": tiny_scene.write_scene,
+    "picture": tiny_picture.write_picture,
+    "npc": tiny_models.write_npc,
+}
 
 CASES = {
     "GenerateAvatars": Case(
@@ -260,6 +267,30 @@ CASES = {
         numbers=scene_cases.numbers,
         stream=(scene_service_pb2.GenerateSceneResponse, "tile", "tiles"),
         index="index",
+        runs_alone=True,
+    ),
+    "EncodePictures": Case(
+        family="picture",
+        method="bridge.v1.PictureService/EncodePictures",
+        answer=picture_service_pb2.EncodePicturesResponse,
+        request=picture_cases.encode_request,
+        selector="model",
+        rows="files",
+        tensors=(),
+        numbers=picture_cases.encode_numbers,
+        runs_alone=True,
+    ),
+    "DecodePictures": Case(
+        family="picture",
+        method="bridge.v1.PictureService/DecodePictures",
+        answer=picture_service_pb2.DecodePicturesResponse,
+        request=picture_cases.decode_request,
+        selector="model",
+        rows="codes",
+        tensors=(),
+        single=("codes",),
+        numbers=picture_cases.decode_numbers,
+        first_graph="decoder",
         runs_alone=True,
     ),
     "ChooseActions": Case(

@@ -44,7 +44,7 @@ prior (int64[batch,8,8] tokens, int64[batch,4,4] painted, int64[batch] biome, fl
 
 DECODER = """
 <ir_version: 10, opset_import: ["": 20]>
-decoder (int64[batch,6,6] codes) => (float[batch,17,17] height, float[batch,4,16,16] ground, float[batch,3,16,16] objects)
+decoder (int64[batch,6,6] codes) => (float[batch,17,17] height, float[batch,4,18,18] ground, float[batch,3,18,18] objects)
 {
   levels_of = Gather (levels, codes)
   between_rows = MatMul (between, levels_of)
@@ -117,7 +117,7 @@ def write_scene(models: Path, name: str = "island", version: int = 1) -> Path:
 def scene_weights(version: int) -> dict[str, dict[str, np.ndarray]]:
     """Return the weights of the three graphs by name."""
     generator = np.random.default_rng(version)
-    between, cells, nearby = interpolation(17, 6), interpolation(16, 6), nearby_matrix()
+    between, cells, nearby = interpolation(17, 6), interpolation(16, 6, ring=1), nearby_matrix()
     means, sums = pooling(17), pooling(16)
     dry = LEVELS > 0
     grounds = np.stack([-LEVELS, 2 - LEVELS / 4, np.where(dry, 6.0, -9.0), LEVELS / 3 - 5], axis=1)
@@ -144,9 +144,10 @@ def scene_weights(version: int) -> dict[str, dict[str, np.ndarray]]:
     return {"prior": prior, "decoder": decoder, "encoder": encoder}
 
 
-def interpolation(places: int, codes: int) -> np.ndarray:
-    """Return weights [places, codes] of straight lines between the middles of codes, of which the outer two are margins."""
-    at = np.linspace(0.5, codes - 1.5, places)
+def interpolation(places: int, codes: int, ring: int = 0) -> np.ndarray:
+    """Return weights [places + 2 ring, codes] of straight lines between the middles of codes, the outer two of them margins."""
+    step = (codes - 2.0) / (places - 1)
+    at = 0.5 + step * np.arange(-ring, places + ring)
     return np.maximum(0.0, 1 - np.abs(at[:, None] - np.arange(codes)))
 
 

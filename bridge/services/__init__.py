@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-FAMILIES = ("avatar", "scene", "npc")
+FAMILIES = ("avatar", "scene", "picture", "npc")
 
 
 def family_modules() -> dict[str, ModuleType]:

@@ -150,16 +150,20 @@ class GenerateSceneResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[_model_service_pb2.ServedBy, _Mapping]] = ..., tiles: _Optional[_Iterable[_Union[SceneTile, _Mapping]]] = ...) -> None: ...
 
 class SceneNeighbour(_message.Message):
-    __slots__ = ("x_offset", "y_offset", "codes", "heights")
+    __slots__ = ("x_offset", "y_offset", "codes", "heights", "ground", "objects")
     X_OFFSET_FIELD_NUMBER: _ClassVar[int]
     Y_OFFSET_FIELD_NUMBER: _ClassVar[int]
     CODES_FIELD_NUMBER: _ClassVar[int]
     HEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    GROUND_FIELD_NUMBER: _ClassVar[int]
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
     x_offset: int
     y_offset: int
     codes: _tensor_pb2.Tensor
     heights: Heightmap
-    def __init__(self, x_offset: _Optional[int] = ..., y_offset: _Optional[int] = ..., codes: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., heights: _Optional[_Union[Heightmap, _Mapping]] = ...) -> None: ...
+    ground: _tensor_pb2.Tensor
+    objects: _tensor_pb2.Tensor
+    def __init__(self, x_offset: _Optional[int] = ..., y_offset: _Optional[int] = ..., codes: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., heights: _Optional[_Union[Heightmap, _Mapping]] = ..., ground: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., objects: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ...) -> None: ...
 
 class ExtendSceneRequest(_message.Message):
     __slots__ = ("model", "seed", "coordinate", "neighbours", "conditions", "painted_ground", "output")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
+from bridge.scene_class_seams import classes
 from bridge.scene_decoding import place
 from bridge.scene_seams import fitted
 from bridge.scene_tile import AROUND, Tile
+from export.scene.halo import DECODER_MARGIN, RING, HaloDecoder, decode_surrounded
 from export.scene.prior import Conditions
-from export.scene.reconstruction import decode
-from export.scene.sample import blank, draw_codes, free
+from export.scene.sample import draw_codes, free
 from export.scene.tiles import Tiles
 from export.scene.trained import Trained
 
@@ -34,13 +34,16 @@ def grow(
 ) -> list[dict[Place, Tile]]:
     """The block from (0, 0) to (side - 1, side - 1) of each seed's endless world: tiles that continue each other."""
     worlds: list[dict[Place, Tile]] = [{} for _ in seeds]
+    prior, decoder = trained.prior, HaloDecoder(trained.vqvae)
+    masks = np.full((prior.grid, prior.grid), prior.codes, np.int64)
     # The last row and column of an even block hang on tiles behind them.
     for wave in order(side + 1 - side % 2):
         jobs = [(world, at) for world in range(len(seeds)) for at in wave]
-        tokens = np.stack([_surrounded(trained, worlds[world], at) for world, at in jobs])
-        conditions = _repeat(asked, len(jobs)) if asked else free(len(jobs), trained.prior.grid)
+        around = [_around(worlds[world], at) for world, at in jobs]
+        tokens = np.stack([_surrounded(masks, near, prior.config.margin, prior.codes + 1) for near in around])
+        conditions = _repeat(asked, len(jobs)) if asked else free(len(jobs), prior.grid)
         codes = draw_codes(
-            trained.prior,
+            prior,
             [seeds[world] for world, _ in jobs],
             tokens=tokens,
             conditions=conditions,
@@ -48,10 +51,11 @@ def grow(
             steps=steps,
             choice_temperature=choice_temperature,
         )
-        decoded = decode(trained.vqvae, codes)
-        finished = [_finished(worlds[world], at, codes[n], decoded, n) for n, (world, at) in enumerate(jobs)]
-        for (world, at), tile in zip(jobs, finished, strict=True):
-            worlds[world][at] = tile
+        seen = np.stack(
+            [_surrounded(one, near, DECODER_MARGIN, decoder.outside) for one, near in zip(codes, around, strict=True)]
+        )
+        for (world, at), near, *parts in zip(jobs, around, codes, *decode_surrounded(decoder, seen), strict=True):
+            worlds[world][at] = _finished(near, *parts)
     return [{at: tile for at, tile in world.items() if max(at) < side} for world in worlds]
 
 
@@ -67,26 +71,28 @@ def joined(world: dict[Place, Tile], side: int) -> Tiles:
     return Tiles(height[None], ground[None], objects[None])
 
 
-def _surrounded(trained: Trained, world: dict[Place, Tile], at: Place) -> np.ndarray:
-    """Tokens of a tile to be drawn with what is finished around it."""
-    grid, margin, codes = trained.prior.grid, trained.prior.config.margin, trained.prior.codes
-    wide = np.full((3 * grid, 3 * grid), codes + 1, np.int64)
-    for x, y in AROUND:
-        tile = world.get((at[0] + x, at[1] + y))
-        if tile is not None:
-            wide[(1 + y) * grid : (2 + y) * grid, (1 + x) * grid : (2 + x) * grid] = tile.codes
+def _around(world: dict[Place, Tile], at: Place) -> dict[Place, Tile]:
+    """The finished tiles around a place, by their offsets from it."""
+    places = {offset: (at[0] + offset[0], at[1] + offset[1]) for offset in AROUND}
+    return {offset: world[where] for offset, where in places.items() if where in world}
+
+
+def _surrounded(codes: np.ndarray, around: dict[Place, Tile], margin: int, outside: int) -> np.ndarray:
+    """Codes [G, G] with a margin of those of the tiles around them; `outside` where none is."""
+    grid = len(codes)
+    wide = np.full((3 * grid, 3 * grid), outside, np.int64)
+    for (x, y), own in {(0, 0): codes, **{offset: tile.codes for offset, tile in around.items()}}.items():
+        wide[(1 + y) * grid : (2 + y) * grid, (1 + x) * grid : (2 + x) * grid] = own
     part = slice(grid - margin, 2 * grid + margin)
-    tokens = wide[part, part]
-    inside = slice(margin, margin + grid)
-    tokens[inside, inside] = blank(1, grid, margin, codes)[0][inside, inside]
-    return tokens
+    return wide[part, part]
 
 
-def _finished(world: dict[Place, Tile], at: Place, codes: np.ndarray, decoded: Tiles, number: int) -> Tile:
-    tile = Tile(codes, decoded.height[number], decoded.ground[number], decoded.objects[number])
-    around = {offset: (at[0] + offset[0], at[1] + offset[1]) for offset in AROUND}
-    neighbours = {offset: world[where] for offset, where in around.items() if where in world}
-    return replace(tile, height=fitted(tile.height, neighbours, LOW, HIGH))
+def _finished(
+    around: dict[Place, Tile], codes: np.ndarray, height: np.ndarray, ground: np.ndarray, objects: np.ndarray
+) -> Tile:
+    """A tile that fits the finished ones around it, of what its decoder gave."""
+    grounds, things = ({offset: getattr(tile, name) for offset, tile in around.items()} for name in ("ground", "objects"))
+    return Tile(codes, fitted(height, around, LOW, HIGH), classes(ground, grounds, RING), classes(objects, things, RING))
 
 
 def _repeat(asked: Conditions, count: int) -> Conditions:

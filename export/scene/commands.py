@@ -16,11 +16,13 @@ from export.parity import ParityError
 from export.run_log import picture_grid, save_picture
 from export.scene import block
 from export.scene.classes import BIOMES
+from export.scene.compare_priors import ComparePriorsConfig
 from export.scene.config import TrainConfig
 from export.scene.data_command import DataConfig
 from export.scene.default_command import DefaultConfig
 from export.scene.evaluate import EvaluateConfig
 from export.scene.loop import Diverged
+from export.scene.picture_onnx import export_pictures
 from export.scene.prior import Conditions
 from export.scene.prior_config import PriorTrainConfig
 from export.scene.reconstruction import decode
@@ -29,7 +31,7 @@ from export.scene.tasks import rendered
 from export.scene.to_onnx import export_scene
 from export.scene.train import train
 from export.scene.train_prior import train_prior
-from export.scene.trained import open_trained
+from export.scene.trained import open_pictures, open_trained
 
 Source = Annotated[str, tyro.conf.arg(name="from")]
 
@@ -96,10 +98,10 @@ class SampleConfig:
 
 @dataclass(frozen=True)
 class OnnxConfig:
-    """Publishes a VQ-VAE and its prior as an ONNX bundle, after checking that ONNX Runtime computes what PyTorch does."""
+    """Publishes a VQ-VAE and its prior, or one of pictures, as an ONNX bundle; ONNX Runtime must compute what PyTorch does."""
 
     source: Source = "default"
-    """default, or the checkpoint file or run folder of a prior."""
+    """default, or the checkpoint file or run folder of a prior, or of a VQ-VAE of pictures."""
     name: str = "terrain"
     """Name of the model in the models folder."""
     models: Path = Path("models")
@@ -109,7 +111,11 @@ class OnnxConfig:
 
     def run(self) -> None:
         """Publishes the bundle and prints its folder."""
-        print(export_scene(open_trained(self.source), self.models, self.name, self.version or None))
+        of_pictures = open_pictures(self.source)
+        if of_pictures:
+            print(export_pictures(*of_pictures, self.models, self.name, self.version or None))
+        else:
+            print(export_scene(open_trained(self.source), self.models, self.name, self.version or None))
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -118,6 +124,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "prior": PriorTrainConfig,
     "sample": SampleConfig,
     "evaluate": EvaluateConfig,
+    "compare-priors": ComparePriorsConfig,
     "onnx": OnnxConfig,
     "default": DefaultConfig,
 }

@@ -17,6 +17,7 @@ from export.avatar.metrics import frechet
 from export.run_log import picture_grid, save_picture
 from export.scene import baselines, block, histograms, reconstruction, seams
 from export.scene.classes import METRES_PER_CELL
+from export.scene.compare_priors import check_comparable
 from export.scene.hillshade import shaded_grey
 from export.scene.sample import CHOICE_TEMPERATURE, STEPS, draw_codes
 from export.scene.tasks import HELD_OUT, interleaved, rendered
@@ -112,6 +113,7 @@ class EvaluateConfig:
     def _compare(self, trained: Trained, real: Tiles, report: dict[str, Any]) -> None:
         """Adds distance and speed of the autoregressive prior."""
         other = open_trained(self.autoregressive)
+        check_comparable(trained, other)
         drawn, speed = self._generate(other)
         kept = features.cached(_shaded(real), self.cache / "features")
         report["fd_vgg"]["autoregressive"] = frechet(kept, features.extract(_shaded(drawn), progress="autoregressive"))

@@ -118,6 +118,8 @@ def _png16(path: Path) -> np.ndarray:
 def _tiff(path: Path, reading: Reading) -> tuple[np.ndarray, float]:
     try:
         with tifffile.TiffFile(path) as file:
+            if not len(file.pages):
+                raise ValueError("it holds no picture")
             page = file.pages[0]
             values, tags = np.asarray(page.asarray()), {tag.code: tag.value for tag in page.tags}
     except Exception as error:  # a damaged TIFF raises a dozen kinds of exceptions

@@ -24,17 +24,23 @@ from export.scene.classes import (
     TREE,
     WATER,
 )
+from export.scene.halo import DECODER_MARGIN, RING, HaloDecoder
 from export.scene.prior import FREE, MaskedPrior
-from export.scene.quantiser import FiniteScalarQuantiser
 from export.scene.sample import CHOICE_TEMPERATURE, STEPS
+from export.scene.ties import ties
 from export.scene.trained import Trained
-from export.scene.vqvae import VQVAE, Decoded
+from export.scene.vqvae import VQVAE
 
-TIE = 1e-4
-"""Distances closer than this share of the largest one are a tie: either code is right."""
 LOGIT_SCALE, HEIGHT_SCALE = 10.0, 10.0
 HEADROOM = 0.25
 """Generated heights may leave the range of the data by this share of it."""
+SIDES_OF_MARGIN = (
+    np.s_[:, :DECODER_MARGIN],
+    np.s_[:, -DECODER_MARGIN:],
+    np.s_[:, :, :DECODER_MARGIN],
+    np.s_[:, :, -DECODER_MARGIN:],
+)
+"""Where the neighbours' codes are among those that the decoder sees; the parity gate leaves out some of them."""
 PLACING: dict[int, dict[str, Any]] = {
     TREE: {"spacing_metres": 5.0, "scale": {"low": 0.8, "high": 1.3}},
     BOULDER: {"spacing_metres": 4.0, "scale": {"low": 0.6, "high": 1.4}},
@@ -62,27 +68,7 @@ class EncoderTies(nn.Module):
         self.vqvae = vqvae
 
     def forward(self, height: Tensor, ground: Tensor, objects: Tensor) -> Tensor:
-        vectors, quantiser = self.vqvae.vectors(height, ground, objects), self.vqvae.quantiser
-        if isinstance(quantiser, FiniteScalarQuantiser):
-            past_middle = quantiser.bounded(vectors).remainder(1.0) - 0.5
-            return (past_middle.abs() < TIE).any(dim=1)
-        scores = quantiser.codebook.square().sum(dim=1) - 2.0 * vectors.permute(0, 2, 3, 1) @ quantiser.codebook.t()
-        best = scores.topk(2, dim=-1, largest=False).values
-        return (best[..., 1] - best[..., 0]) <= TIE * scores.abs().amax(dim=-1)
-
-
-class DecoderGraph(nn.Module):
-    """Codes to heights in metres and logits."""
-
-    def __init__(self, vqvae: VQVAE) -> None:
-        super().__init__()
-        self.vqvae = vqvae
-
-    def forward(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        decoded = self.vqvae.decode(codes)
-        if not isinstance(decoded, Decoded):
-            raise TypeError("a VQ-VAE of pictures has no heights")
-        return decoded.height, decoded.ground, decoded.objects
+        return ties(self.vqvae, height, ground, objects)
 
 
 def export_scene(trained: Trained, models: Path, name: str, version: int | None = None) -> Path:
@@ -115,7 +101,7 @@ def card_spec(trained: Trained) -> dict[str, Any]:
         "downsample": trained.vqvae.config.downsampling,
         "codebook_size": trained.vqvae.codes,
         "prior_margin": trained.prior.config.margin,
-        "decoder_margin": 0,
+        "decoder_margin": DECODER_MARGIN,
         "ground_classes": grounds,
         "object_classes": [{"name": name} | PLACING.get(number, nothing) for number, name in enumerate(OBJECTS)],
         "biomes": list(BIOMES),
@@ -155,19 +141,23 @@ def prior_graph(prior: MaskedPrior) -> Graph:
 
 
 def decoder_graph(vqvae: VQVAE) -> Graph:
-    """Codes to a tile."""
-    grid, codes = vqvae.config.grid, vqvae.codes
+    """Codes, with those around them, to a tile."""
+    decoder = HaloDecoder(vqvae)
+    seen, told = vqvae.config.grid + 2 * DECODER_MARGIN, CELLS + 2 * RING
 
     def sample(rng: np.random.Generator, batch: int) -> Feeds:
-        return {"codes": rng.integers(0, codes, (batch, grid, grid))}
+        codes = rng.integers(0, vqvae.codes, (batch, seen, seen))
+        for number, part in enumerate(SIDES_OF_MARGIN):
+            codes[number % 3 :: 3][part] = decoder.outside
+        return {"codes": codes}
 
-    inputs = (TensorSpec("codes", "int64", ["batch", grid, grid], low=0.0, high=codes - 1.0),)
+    inputs = (TensorSpec("codes", "int64", ["batch", seen, seen], low=0.0, high=float(decoder.outside)),)
     outputs = (
         TensorSpec("height", "float32", ["batch", CELLS + 1, CELLS + 1], scale=HEIGHT_SCALE),
-        TensorSpec("ground", "float32", ["batch", len(GROUND), CELLS, CELLS], scale=LOGIT_SCALE),
-        TensorSpec("objects", "float32", ["batch", len(OBJECTS), CELLS, CELLS], scale=LOGIT_SCALE),
+        TensorSpec("ground", "float32", ["batch", len(GROUND), told, told], scale=LOGIT_SCALE),
+        TensorSpec("objects", "float32", ["batch", len(OBJECTS), told, told], scale=LOGIT_SCALE),
     )
-    return Graph("decoder", DecoderGraph(vqvae), inputs, outputs, sample)
+    return Graph("decoder", decoder, inputs, outputs, sample)
 
 
 def encoder_graph(vqvae: VQVAE) -> Graph:

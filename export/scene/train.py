@@ -10,7 +10,7 @@ from export.scene import data, loop, pictures
 from export.scene.config import TrainConfig
 from export.scene.tasks import PictureTask, Task, TileTask
 from export.scene.tiles import TileSource
-from export.scene.trained import open_vqvae, stage
+from export.scene.trained import open_vqvae, recorded
 from export.scene.vqvae_trainer import VQVAETrainer, normalisation
 
 KIND = "scene-vqvae"
@@ -47,7 +47,7 @@ def _start_from(trainer: VQVAETrainer, config: TrainConfig) -> None:
         ours, theirs = vars(config.model), vars(model.config)
         wrong = "; ".join(f"{key} is {ours[key]} here, {theirs[key]} there" for key in ours if ours[key] != theirs[key])
         raise ValueError(f"the VQ-VAE to start from has another shape: {wrong}; give the same --model options")
-    trainer.start_from(model, [*state["earlier"], stage(state)])
+    trainer.start_from(model, [*state["earlier"], recorded(state)])
 
 
 def load_data(config: TrainConfig, split: data.Split) -> data.Dataset:

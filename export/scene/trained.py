@@ -80,6 +80,17 @@ def open_vqvae(source: str) -> tuple[VQVAE, dict[str, Any]]:
     return build_vqvae(state["config"], state["model"]), state
 
 
+def open_pictures(source: str) -> tuple[VQVAE, dict[str, Any]] | None:
+    """The VQ-VAE of pictures of a run folder or checkpoint, and its whole state; None for anything else."""
+    if not checkpoint_path(source).is_file():
+        return None
+    try:
+        vqvae, state = open_vqvae(source)
+    except checkpoint.CheckpointError:
+        return None
+    return (vqvae, state) if vqvae.config.mode == "image" else None
+
+
 def checkpoint_path(source: str) -> Path:
     """The checkpoint file of a run folder, or the file itself."""
     path = Path(source)
@@ -96,8 +107,8 @@ def load_checkpoint(path: Path) -> Trained:
     record = {
         "datasheet": below["datasheet"],
         "metrics": {},
-        "vqvae": stage(below) | {"earlier": below["earlier"]},
-        "prior": stage(state),
+        "vqvae": recorded(below) | {"earlier": below["earlier"]},
+        "prior": recorded(state),
     }
     prior = build_prior(state["config"], record["vqvae"]["config"], state["average"])
     return Trained(build_vqvae(below["config"], below["model"]), prior, record)
@@ -110,7 +121,7 @@ def _lone_vqvae(path: Path) -> str:
     except checkpoint.CheckpointError:
         return ""
     if state["config"]["model"]["mode"] == "image":
-        return f'"{path}" is a VQ-VAE of pictures: no prior draws them and no service serves them; train one of tiles'
+        return f'"{path}" is a VQ-VAE of pictures, which no prior draws; onnx publishes it, all else takes a prior of tiles'
     return f'"{path}" is a VQ-VAE without a prior; train one over its codes: python -m export scene prior --vqvae {path.parent}'
 
 
@@ -177,7 +188,7 @@ def train_config(config: dict[str, Any], **changes: Any) -> TrainConfig:
     return TrainConfig(**values, sources=Sources(**config["sources"]), reading=Reading(**config["reading"]), **changes)
 
 
-def stage(state: dict[str, Any]) -> dict[str, Any]:
+def recorded(state: dict[str, Any]) -> dict[str, Any]:
     """What a record keeps of a run."""
     config = json.loads(json.dumps(state["config"]))
     return {

@@ -17,6 +17,7 @@ ALLOWED = {
     "bridge.scene_card",
     "bridge.scene_decoding",
     "bridge.scene_rules",
+    "bridge.scene_class_seams",
     "bridge.scene_seams",
     "bridge.scene_tile",
     "bridge.v1",

@@ -87,7 +87,11 @@ GENERATE = {
         "output.height_range",
         "expected a range in -20000 to 20000 m",
     ),
-    "unknown paint": ({"seeds": [1], "painted_ground": grid(4, np.int8, rows=(1,))}, "painted_ground", "class 4 to 4"),
+    "unknown paint": (
+        {"seeds": [1], "painted_ground": grid(4, np.int8, rows=(1,))},
+        "painted_ground",
+        "holds class 4, the model's are 0 to 3",
+    ),
     "paint below free": ({"seeds": [1], "painted_ground": grid(-2, np.int8, rows=(1,))}, "painted_ground", "-1 is free"),
     "paint of another size": (
         {"seeds": [1], "painted_ground": grid(0, np.int8, 64, (1,))},
@@ -123,6 +127,9 @@ EXTEND = {
     "not beside": ([neighbour(2, 0)], "neighbours[0].x_offset", "(2, 0) is no place beside a tile"),
     "twice": ([neighbour(), neighbour()], "neighbours[1].x_offset", "(-1, 0) is where neighbours[0] lies"),
     "heights alone": ([neighbour(heights=flat())], "neighbours[0].codes", "are missing beside heights"),
+    "ground alone": ([neighbour(ground=grid(1, np.uint8))], "neighbours[0].codes", "are missing beside ground"),
+    "unknown ground": ([claimed(ground=grid(4, np.uint8))], "neighbours[0].ground", "holds class 4, the model's are 0 to 3"),
+    "unknown objects": ([claimed(objects=grid(9, np.uint8))], "neighbours[0].objects", "holds class 9, the model's are 0 to 2"),
     "heights of another size": (
         [neighbour(codes=grid(3, np.uint16, 4), heights=flat(side=65))],
         "neighbours[0].heights.values.shape",
@@ -139,7 +146,7 @@ EXTEND = {
         "neighbours[0].heights",
         "has 1 m on a vertex where neighbours[1] has 1.5 m, expected equal numbers",
     ),
-    "NaN": ([claimed(height=NAN)], "neighbours[0].heights.values", "holds NaN or an infinity"),
+    "NaN": ([claimed(height=NAN)], "neighbours[0].heights.values", "has nan at [0, 0], expected metres"),
 }
 
 
@@ -167,13 +174,21 @@ def tile(**fields):
 
 ALL = grid(True, bool)
 EDIT = {
-    "no mask": ({"tile": TILE}, "mask.dtype", "dtype is 0"),
+    "no mask": ({"tile": TILE}, "mask.dtype", "the tensor is not set, expected"),
     "a mask of another size": ({"tile": TILE, "mask": grid(True, bool, 17)}, "mask.shape", "[17, 17], expected [16, 16]"),
     "an empty mask": ({"tile": TILE, "mask": grid(False, bool)}, "mask", "holds no cell, expected at least one"),
     "a mask of numbers": ({"tile": TILE, "mask": grid(1, np.uint8)}, "mask.dtype", "dtype is uint8, expected bool"),
-    "no heights": ({"mask": ALL}, "tile.heights.values.dtype", "dtype is 0"),
-    "NaN": ({"tile": tile(heights=flat(NAN)), "mask": ALL}, "tile.heights.values", "holds NaN or an infinity"),
-    "infinity": ({"tile": tile(heights=flat(np.inf)), "mask": ALL}, "tile.heights.values", "holds NaN or an infinity"),
+    "no heights": ({"mask": ALL}, "tile.heights.values.dtype", "the tensor is not set, expected"),
+    "NaN": (
+        {"tile": tile(heights=flat(NAN)), "mask": ALL},
+        "tile.heights.values",
+        "has nan at [0, 0], expected metres; fill 289 of",
+    ),
+    "infinity": (
+        {"tile": tile(heights=flat(np.inf)), "mask": ALL},
+        "tile.heights.values",
+        "has inf at [0, 0], expected metres",
+    ),
     "a mountain": (
         {"tile": tile(heights=flat(8849.0)), "mask": ALL},
         "tile.heights.values",
@@ -220,7 +235,7 @@ def scaled(scale, offset=0.0, value=100):
 
 
 ENCODE = {
-    "no heights": ({}, "heights.values.dtype", "dtype is 0"),
+    "no heights": ({}, "heights.values.dtype", "the tensor is not set, expected"),
     "one tile without its axis": ({"heights": flat()}, "heights.values.shape", "shape is [17, 17], expected [1, 17, 17]"),
     "tiles of another size": (
         {"heights": flat(side=65, rows=(1,))},
@@ -268,7 +283,12 @@ STREAM = {
     "nothing": ({}, "coordinates", "are empty, expected places, or a path in their stead", INVALID),
     "both": ({"coordinates": [Place()], "path": path((0, 0))}, "coordinates", "are given beside a path", INVALID),
     "no points": ({"path": path()}, "path.points", "is empty, expected a point or more", INVALID),
-    "no number": ({"path": path((0, 0), (NAN, 0))}, "path.points[1].x", "is nan, expected at most", INVALID),
+    "no number": (
+        {"path": path((0, 0), (NAN, 0))},
+        "path.points[1].x",
+        "is nan, expected -6.87194e+10 to 6.87194e+10; worlds end there",
+        INVALID,
+    ),
     "beyond the end": ({"path": path((0, -1e300))}, "path.points[0].y", "is -1e+300", INVALID),
     "a view without number": ({"path": path((0, 0), view=NAN)}, "path.view_distance", "is nan, expected a length", INVALID),
     "a view below 0": ({"path": path((0, 0), view=-1.0)}, "path.view_distance", "is -1", INVALID),
@@ -304,3 +324,8 @@ def test_the_limit_of_tiles_is_the_operators(island_folder):
         ):
             with pytest.raises(ClientError, match="3 tiles in one call, expected at most 2; ask in several calls"):
                 call()
+
+
+def test_a_place_that_no_message_holds_is_refused_by_the_client(island):
+    with pytest.raises(ValueError, match=r"the place of a tile is \(2147483648, 0\), expected 32-bit numbers; worlds end at"):
+        island.generate_scene("island", [1], [(0, 0), (2**31, 0)])

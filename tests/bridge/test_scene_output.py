@@ -268,7 +268,7 @@ def test_meshes_of_decoded_tiles_agree_whichever_there_are(island, area, seed):
 def test_an_extended_tile_has_the_edges_of_its_neighbours_meshes(island):
     output = pb.SceneOutput(return_mesh=True)
     (west,) = island.generate_scene("island", [7], [(0, 0)], output=output).tiles
-    neighbour = pb.SceneNeighbour(x_offset=-1, codes=west.codes, heights=west.heights)
+    neighbour = pb.SceneNeighbour(x_offset=-1, codes=west.codes, heights=west.heights, ground=west.ground, objects=west.objects)
     request = pb.ExtendSceneRequest(
         model=ModelSelector(name="island"), coordinate=pb.TileCoordinate(x=1), neighbours=[neighbour], output=output
     )

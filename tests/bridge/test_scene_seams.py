@@ -39,16 +39,36 @@ def test_shared_vertices_have_the_bits_of_the_neighbours(offsets, seed):
     assert height.max() <= HIGH
 
 
-def test_without_neighbours_heights_are_only_clipped():
-    own = np.linspace(LOW - 5, HIGH + 5, SIZE * SIZE).reshape(SIZE, SIZE).astype(np.float32)
-    np.testing.assert_array_equal(fitted(own, {}, LOW, HIGH), np.clip(own, LOW, HIGH))
+def plane(x=0, y=0):
+    """Return the heights of the tile at (x, y) on an inclined plane of whole metres."""
+    place = np.arange(SIZE)
+    return np.add.outer(2 * (place + (SIZE - 1) * y), place + (SIZE - 1) * x).astype(np.float32)
 
 
-@given(OFFSETS, st.integers(0, 99))
-def test_a_tile_that_fits_already_stays_as_it_is(offsets, seed):
-    tiles = world(seed)
-    neighbours = {offset: one for offset, one in tiles.items() if offset in offsets}
-    np.testing.assert_array_equal(fitted(tiles[0, 0].height, neighbours, LOW, HIGH), tiles[0, 0].height)
+def test_without_neighbours_even_heights_are_only_clipped():
+    np.testing.assert_array_equal(fitted(plane(), {}, 3.0, 20.0), np.clip(plane(), 3.0, 20.0))
+
+
+@given(OFFSETS)
+def test_a_tile_that_fits_already_stays_as_it_is(offsets):
+    neighbours = {(x, y): tile(plane(x, y)) for x, y in offsets}
+    np.testing.assert_array_equal(fitted(plane(), neighbours, -100.0, 100.0), plane())
+
+
+def test_a_tile_goes_on_with_the_slope_of_its_neighbour():
+    """The neighbour rises by 0.5 m a cell towards the tile, which is level: away from the corners it first rises on."""
+    rising = np.repeat(np.linspace(-32.0, 0.0, 65)[:, None], 65, axis=1)
+    height = fitted(np.zeros((65, 65), np.float32), {(0, -1): tile(rising)}, -50.0, 50.0)
+    np.testing.assert_allclose(height[1, 16:-16], 0.5, atol=0.1)
+    np.testing.assert_array_equal(height[0], 0.0)
+    assert np.abs(height[17:]).max() < 1e-6
+
+
+def test_the_shortest_waves_of_an_open_edge_go_and_those_beside_a_neighbour_stay():
+    zigzag, long = (np.repeat(np.sin(np.pi * k * np.arange(65) / 64)[None], 65, axis=0).astype(np.float32) for k in (63, 2))
+    height = fitted(zigzag + long, {(0, 1): tile(zigzag + long)}, -9.0, 9.0)
+    np.testing.assert_allclose(height[0], long[0], atol=1e-5)
+    np.testing.assert_allclose(height[3:, 3:-3], (zigzag + long)[3:, 3:-3], atol=1e-5)
 
 
 def test_a_patch_fades_from_a_known_edge_to_an_unknown_one():

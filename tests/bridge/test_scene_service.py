@@ -47,7 +47,8 @@ def extend(client, seed, place, neighbours, space=GLTF, **parts):
 
 
 def outside(offset, tile):
-    return pb.SceneNeighbour(x_offset=offset[0], y_offset=offset[1], codes=tile.codes, heights=tile.heights)
+    whole = {name: getattr(tile, name) for name in ("codes", "heights", "ground", "objects")}
+    return pb.SceneNeighbour(x_offset=offset[0], y_offset=offset[1], **whole)
 
 
 @BUSY
@@ -157,15 +158,18 @@ def test_an_edit_with_neighbours_continues_them_and_keeps_the_edge(island):
     assert any(drawn), "the codes of the neighbours change nothing"
 
 
-def test_an_edit_sees_only_the_codes_of_its_neighbours(island):
+def test_an_edit_goes_on_with_the_classes_of_its_neighbours(island):
+    """East of the tile all is rock with houses: that begins in the masked cells at the edge; the rest does not know of it."""
     (tile,) = island.generate_scene("island", [1], [(3, 2)]).tiles
     mask = np.zeros((16, 16), bool)
     mask[:, 8:] = True
-    bare = [
-        pb.SceneNeighbour(x_offset=x, y_offset=y, codes=one.codes) for (x, y), one in around(island, 1, (3, 2), GLTF).items()
-    ]
-    whole = island.edit_scene("island", tile, mask, seed=9, neighbours=beside_and(tile, island, 1, (3, 2))).tile
-    assert island.edit_scene("island", tile, mask, seed=9, neighbours=bare).tile == whole
+    east = outside((1, 0), around(island, 1, (3, 2), GLTF)[1, 0])
+    east.ground.CopyFrom(tensors.from_array(np.full((16, 16), 3, np.uint8)))
+    east.objects.CopyFrom(tensors.from_array(np.full((16, 16), 2, np.uint8)))
+    edited = island.edit_scene("island", tile, mask, seed=9, neighbours=[east]).tile
+    assert (array(edited.ground)[:, -1] == 3).all()
+    assert (array(edited.objects)[:, -1] == 2).all()
+    np.testing.assert_array_equal(array(edited.objects)[~mask], array(tile.objects)[~mask])
 
 
 def test_objects_far_from_the_mask_stay_where_they_are(island):

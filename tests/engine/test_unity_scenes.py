@@ -9,6 +9,7 @@ import dotnet_program
 import numpy as np
 import player
 import pytest
+import tiny_picture
 import tiny_scene
 from avatar_calls import SECONDS, Ran
 from sidecar_process import SidecarProcess, sidecar
@@ -31,6 +32,7 @@ SEED, SIDE = 2**64 - 1, 32.0
 def served(tmp_path_factory: pytest.TempPathFactory):
     models = tmp_path_factory.mktemp("islands")
     tiny_scene.write_scene(models)
+    tiny_picture.write_picture(models)
     with sidecar(models) as running:
         yield running
 
@@ -84,9 +86,25 @@ def same(ran: Ran, name: str, tiles: Any) -> None:
         assert ran.said[f"{name}-{number}"] == f"{place} 17 16 32 {count} island"
 
 
+def beside(tile: Any, x: int, y: int) -> pb.SceneNeighbour:
+    """Return a tile as a neighbour at an offset."""
+    whole = {name: getattr(tile, name) for name in ("codes", "heights", "ground", "objects")}
+    return pb.SceneNeighbour(x_offset=x, y_offset=y, **whole)
+
+
 @pytest.mark.parametrize("call", ["generated", "streamed"])
 def test_its_tiles_are_pythons(client: Client, ran: Ran, call: str) -> None:
     same(ran, call, client.generate_scene("island", [SEED], PLACES, conditions=CONDITIONS, output=OUTPUT).tiles)
+
+
+def test_tiles_along_a_path_are_pythons(client: Client, ran: Ran) -> None:
+    points = [pb.MapPoint(x=5, y=5), pb.MapPoint(x=75, y=-5)]
+    call = {"path": pb.CameraPath(points=points, view_distance=20), "conditions": CONDITIONS, "output": OUTPUT}
+    tiles = [answer.tile for answer in client.stream_scenes("island", SEED, **call)]
+    assert int(ran.said["along"]) == len(tiles) > 4
+    for tile in tiles:
+        name = f"along-({tile.coordinate.x}, {tile.coordinate.y})"
+        np.testing.assert_array_equal(np.fromfile(ran.folder / f"{name}.f32", np.float32), numbers(tile))
 
 
 def test_what_it_extends_edits_and_decodes_is_pythons(client: Client, ran: Ran) -> None:
@@ -96,7 +114,7 @@ def test_what_it_extends_edits_and_decodes_is_pythons(client: Client, ran: Ran) 
         seed=7,
         coordinate=pb.TileCoordinate(x=4, y=2),
         neighbours=[
-            pb.SceneNeighbour(x_offset=-1, codes=tiles[1].codes, heights=tiles[1].heights),
+            beside(tiles[1], -1, 0),
             pb.SceneNeighbour(x_offset=1),
         ],
         conditions=CONDITIONS,
@@ -104,7 +122,7 @@ def test_what_it_extends_edits_and_decodes_is_pythons(client: Client, ran: Ran) 
     )
     same(ran, "extended", [client.extend_scene(request).tile])
     mask = np.repeat([True, False], 8)[:, None].repeat(16, axis=1)
-    corner = pb.SceneNeighbour(x_offset=1, y_offset=1, codes=tiles[1].codes, heights=tiles[1].heights)
+    corner = beside(tiles[1], 1, 1)
     edits = [
         client.edit_scene("island", tiles[0], mask, seed=5, neighbours=known, conditions=CONDITIONS, output=OUTPUT).tile
         for known in ([], [corner])
@@ -115,9 +133,24 @@ def test_what_it_extends_edits_and_decodes_is_pythons(client: Client, ran: Ran) 
     same(ran, "decoded", client.generate_scene("island", [0], [(0, 0), (1, 0)], codes=codes, output=OUTPUT).tiles)
 
 
+def test_its_pictures_and_their_codes_are_pythons(client: Client, ran: Ran) -> None:
+    codes = (np.arange(32) * 5 % 8).astype(np.uint16).reshape(2, 4, 4)
+    spec = asset_pb2.ImageSpec(format=asset_pb2.IMAGE_FORMAT_RGBA8, row_origin=asset_pb2.ROW_ORIGIN_BOTTOM_LEFT)
+    shown = client.decode_pictures("mosaic", codes, image=spec)
+    for number, image in enumerate(shown.images):
+        assert (ran.folder / f"picture-{number}.rgba").read_bytes() == image.data
+        assert ran.said[f"picture-{number}"] == "16 16 Rgba8 mosaic"
+    distances = client.encode_pictures("mosaic", [image.data for image in client.decode_pictures("mosaic", codes).images])
+    assert ran.said["encoded"] == " ".join(str(code) for code in codes.ravel())
+    said = [float(one) for one in ran.said["distances"].split()]
+    np.testing.assert_allclose(said, distances.pixel_distances, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("call", "expected"),
     [
+        ("no picture", "InvalidArgument|files[0]"),
+        ("unknown code", "InvalidArgument|codes"),
         ("unknown biome", "InvalidArgument|conditions.biome"),
         ("far away", "InvalidArgument|coordinates[0].x"),
         ("empty mask", "InvalidArgument|mask"),
@@ -172,7 +205,9 @@ def test_neighbours_have_the_same_normals_on_their_edges_and_their_own_inside(in
         south, east = np.gradient(heights_of, 2.0)
         slope = np.stack([-east, np.ones_like(east), -south], axis=2)
         slope /= np.linalg.norm(slope, axis=2, keepdims=True)
-        assert (vectors * slope).sum(axis=2)[1:-1, 1:-1].min() > 0.8
+        along = (vectors * slope).sum(axis=2)[1:-1, 1:-1]
+        assert along.min() > 0.5
+        assert along.mean() > 0.97
 
 
 def test_every_triangle_is_wound_clockwise_from_above_and_faces_up(in_unity: Ran) -> None:
@@ -212,6 +247,10 @@ def test_the_builder_does_what_it_says(in_unity: Ran, what: str, expected: str) 
 
 def test_the_world_follows_its_viewer(in_unity: Ran) -> None:
     assert in_unity.said["moved"].endswith("tiles, the first one is gone")
+
+
+def test_tiles_ahead_of_a_viewer_that_moves_stand_before_it_sees_them(in_unity: Ran) -> None:
+    assert in_unity.said["ahead"] == "stands"
 
 
 def test_terrain_data_takes_a_tile_or_says_which_size_it_takes(in_unity: Ran) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scene_examples import dataset, trained, world
+from scene_examples import SMALL_PRIOR, dataset, trained, world
 from scipy.ndimage import gaussian_filter
 
 from export.scene import baselines, block, data, default_command, evaluate, histograms
@@ -112,7 +113,8 @@ def test_a_report_and_a_default_page_are_written(model: Trained, tmp_path: Path,
     monkeypatch.setattr(data, "load", lambda *_, split, **__: sets[split])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(default_command, "open_trained", lambda _: model)
-    monkeypatch.setattr(evaluate, "open_trained", lambda _: model)
+    other = trained(tmp_path / "other", 3, model=dataclasses.replace(SMALL_PRIOR, kind="autoregressive"))
+    monkeypatch.setattr(evaluate, "open_trained", lambda _: other)
     monkeypatch.setattr(evaluate.EvaluateConfig, "blocks", 1)
     default_command.DefaultConfig(
         source="run", name="waves", folder=tmp_path / "defaults", autoregressive="other", count=4, cache=tmp_path / "cache"

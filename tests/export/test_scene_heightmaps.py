@@ -113,6 +113,11 @@ def holed() -> np.ndarray:
         ("odd.raw", lambda path: path.write_bytes(b"x" * 1002), "1002 bytes are not a square of 16-bit samples"),
         ("cut.tif", lambda path: path.write_bytes(tiff(path).read_bytes()[:300]), "not a readable TIFF"),
         ("junk.tif", lambda path: path.write_bytes(b"II*\0" + b"\xff" * 60), "not a readable TIFF"),
+        (
+            "far.tif",
+            lambda path: path.write_bytes(b"II*\0\xfe\xff\xff\xfe" + b"\0" * 60),
+            "not a readable TIFF: it holds no picture",
+        ),
         ("rgb.tif", lambda path: tiff(path, np.zeros((70, 70, 3), np.uint8)), "expected one channel"),
         ("hole.tif", lambda path: tiff(path, holed(), nodata="-9999"), "1 heights are missing"),
         ("nan.tif", lambda path: tiff(path, np.full((70, 70), np.nan, np.float32)), "4,900 heights are missing"),

@@ -139,7 +139,7 @@ def test_normalisation_does_not_follow_a_few_summits() -> None:
 def test_image_mode_learns_from_rendered_worlds(tmp_path: Path) -> None:
     path = train(config(tmp_path, ktiles=0.02, model=SMALL_PICTURES))
     assert "held-out/psnr_db" in checkpoint.load(path, KIND)["metrics"]
-    with pytest.raises(checkpoint.CheckpointError, match="is a VQ-VAE of pictures: no prior draws them and no service serves"):
+    with pytest.raises(checkpoint.CheckpointError, match="is a VQ-VAE of pictures, which no prior draws; onnx publishes it"):
         open_trained(str(path.parent))
 
 

@@ -59,6 +59,7 @@ namespace Metabridge.Headless
             using (var transport = new HttpClientTransport("http://" + address, new SocketsHttpHandler()))
             {
                 await new SceneCalls(Report, folder, transport).Run();
+                await new PictureCalls(Report, folder, transport).Run();
             }
         }
 

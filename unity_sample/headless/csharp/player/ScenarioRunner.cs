@@ -89,6 +89,7 @@ namespace Metabridge.Headless
         IEnumerator CallScenes()
         {
             yield return Calling(transport => new SceneCalls(Report, scenario.output, transport).Run());
+            yield return Calling(transport => new PictureCalls(Report, scenario.output, transport).Run());
             yield return new ScenePlay(scenario, Report).Run();
         }
 

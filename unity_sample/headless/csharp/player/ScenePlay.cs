@@ -45,6 +45,7 @@ namespace Metabridge.Headless
             while (builder.Tile(new TilePlace(6, 1)) == null || builder.TileCount < 9) yield return null;
             bool isGone = builder.Tile(new TilePlace(0, 0)) == null;
             report("moved", builder.TileCount + " tiles, the first one is " + (isGone ? "gone" : "there"));
+            yield return Ahead(builder);
             yield return TerrainOf();
             yield return Land(builder);
             builder.Model = "nobody";
@@ -52,6 +53,20 @@ namespace Metabridge.Headless
             report("unknown model", builder.Status + " " + builder.TileCount + " " + builder.LastError.Message);
             UnityEngine.Object.Destroy(builder.gameObject);
             yield return null;
+        }
+
+        // A viewer goes east at half a tile a second, for less than half a tile: one stands that it does not see from there.
+        IEnumerator Ahead(SceneBuilder builder)
+        {
+            builder.AheadSeconds = 10f;
+            float side = builder.TileSide, end = 5.9f * side;
+            while (builder.Viewer.position.x < end)
+            {
+                yield return null;
+                builder.Viewer.position += Mathf.Min(0.5f * side * Time.deltaTime, end - builder.Viewer.position.x + 0.001f) * Vector3.right;
+            }
+            while (builder.Tile(new TilePlace(7, 0)) == null) yield return null;
+            report("ahead", "stands");
         }
 
         // What the mesh filter holds, in world space: positions, normals, and the triangles after them.

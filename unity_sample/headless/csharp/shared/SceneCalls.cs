@@ -48,6 +48,15 @@ namespace Metabridge.Headless
                 Write("streamed-" + Array.IndexOf(Places, tile.Place), tile);
                 return Task.CompletedTask;
             });
+            var points = new[] { new MapPoint { X = 5, Y = 5 }, new MapPoint { X = 75, Y = -5 } };
+            int count = 0;
+            await client.StreamAlongAsync(Seed, points, 20, Island(), tile =>
+            {
+                Write("along-" + tile.Place, tile);
+                count++;
+                return Task.CompletedTask;
+            });
+            report("along", count.ToString());
         }
 
         async Task Rest(TerrainTile[] tiles)

@@ -49,15 +49,27 @@ namespace Metabridge
             Func<TerrainTile, Task> onTile,
             CallOptions options = default)
         {
-            var request = new StreamScenesRequest
-            {
-                Model = settings.Selector(),
-                Seed = seed,
-                Conditions = settings.Conditions(),
-                Output = settings.Output(),
-            };
+            var request = Streamed(seed, settings);
             foreach (var place in places) request.Coordinates.Add(place.Message());
-            return service.StreamScenesAsync(request, message => onTile(new TerrainTile(message.Tile, message.Model)), options);
+            return Stream(request, onTile, options);
+        }
+
+        /// <summary>
+        /// Generates the tiles that come into view along a camera's path, as StreamAsync does: through points on the map in straight
+        /// lines, seeing so far, both in the unit of the settings' space. 0 sees only the tiles that it is over.
+        /// </summary>
+        public Task StreamAlongAsync(
+            ulong seed,
+            IEnumerable<MapPoint> points,
+            double viewDistance,
+            SceneSettings settings,
+            Func<TerrainTile, Task> onTile,
+            CallOptions options = default)
+        {
+            var request = Streamed(seed, settings);
+            request.Path = new CameraPath { ViewDistance = viewDistance };
+            request.Path.Points.AddRange(points);
+            return Stream(request, onTile, options);
         }
 
         /// <summary>
@@ -133,6 +145,22 @@ namespace Metabridge
             var tiles = new TerrainTile[response.Tiles.Count];
             for (int i = 0; i < tiles.Length; i++) tiles[i] = new TerrainTile(response.Tiles[i], response.Model);
             return tiles;
+        }
+
+        Task Stream(StreamScenesRequest request, Func<TerrainTile, Task> onTile, CallOptions options)
+        {
+            return service.StreamScenesAsync(request, message => onTile(new TerrainTile(message.Tile, message.Model)), options);
+        }
+
+        static StreamScenesRequest Streamed(ulong seed, SceneSettings settings)
+        {
+            return new StreamScenesRequest
+            {
+                Model = settings.Selector(),
+                Seed = seed,
+                Conditions = settings.Conditions(),
+                Output = settings.Output(),
+            };
         }
 
         static GenerateSceneRequest Request(ulong seed, IEnumerable<TilePlace> places, SceneSettings settings)

@@ -25,6 +25,8 @@ namespace Metabridge
             if (tile == null) return message;
             message.Codes = tile.CodesMessage();
             message.Heights = tile.HeightsMessage();
+            message.Ground = tile.GroundMessage();
+            message.Objects = tile.ObjectClassesMessage();
             return message;
         }
     }

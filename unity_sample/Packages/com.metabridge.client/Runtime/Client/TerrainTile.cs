@@ -86,8 +86,8 @@ namespace Metabridge
                 Coordinate = Place.Message(),
                 Codes = CodesMessage(),
                 Heights = HeightsMessage(),
-                Ground = Tensors.FromBytes(Ground, Cells, Cells),
-                Objects = Tensors.FromBytes(ObjectClasses, Cells, Cells),
+                Ground = GroundMessage(),
+                Objects = ObjectClassesMessage(),
                 Seed = Seed,
             };
         }
@@ -95,6 +95,16 @@ namespace Metabridge
         internal Heightmap HeightsMessage()
         {
             return new Heightmap { Values = Tensors.FromFloats(Heights, Vertices, Vertices) };
+        }
+
+        internal Tensor GroundMessage()
+        {
+            return Tensors.FromBytes(Ground, Cells, Cells);
+        }
+
+        internal Tensor ObjectClassesMessage()
+        {
+            return Tensors.FromBytes(ObjectClasses, Cells, Cells);
         }
 
         internal Tensor CodesMessage()

@@ -1,20 +1,22 @@
 using System;
 using System.Collections.Generic;
 using System.Threading.Tasks;
+using Metabridge.Internal;
 using Metabridge.Transport;
+using Metabridge.V1;
 using UnityEngine;
 
 namespace Metabridge
 {
     /// <summary>
-    /// Builds an endless world around a viewer: a game object a tile, with a mesh and its objects. It asks for the nearest missing
-    /// tiles, one call at a time, builds one a frame, and removes those that are far behind. While the sidecar cannot be reached it
-    /// keeps what is there and tries again.
+    /// Builds an endless world around a viewer: a game object a tile, with a mesh and its objects. It streams the missing tiles in the
+    /// order in which they come into view, those ahead of a viewer that moves too, builds one a frame, and removes those that are far
+    /// behind. While the sidecar cannot be reached it keeps what is there and tries again.
     /// </summary>
     [AddComponentMenu("Metabridge/Scene Builder")]
     public sealed class SceneBuilder : MonoBehaviour
     {
-        const int TilesPerCall = 4;
+        const int TilesPerStream = 512;
 
         [SerializeField] string address = "http://127.0.0.1:50052";
         [SerializeField] string model = "terrain";
@@ -22,6 +24,7 @@ namespace Metabridge
         [SerializeField] string biome = "";
         [SerializeField] Transform viewer;
         [SerializeField, Range(0, 16)] int viewTiles = 1;
+        [SerializeField, Range(0f, 10f)] float aheadSeconds = 2f;
         [SerializeField] SceneSurface surface = SceneSurface.Mesh;
         [SerializeField] int vertices = 0;
         [SerializeField] float lowest = -64f;
@@ -36,8 +39,10 @@ namespace Metabridge
 
         readonly SidecarLink link = new SidecarLink();
         readonly Dictionary<TilePlace, TerrainPiece> built = new Dictionary<TilePlace, TerrainPiece>();
-        readonly Queue<TerrainTile> arrived = new Queue<TerrainTile>();
-        Task<TerrainTile[]> call;
+        readonly TileView view = new TileView();
+        TileStream stream;
+        TilePlace streamMiddle;
+        float lastTile;
         GroundLayers layers;
 
         /// <summary>A tile was built; the game object is its root, at the tile's origin.</summary>
@@ -66,6 +71,12 @@ namespace Metabridge
 
         /// <summary>How many tiles are built to each side of the one that the viewer is over.</summary>
         public int ViewTiles { get => viewTiles; set => viewTiles = Mathf.Max(0, value); }
+
+        /// <summary>How far ahead of a viewer that moves tiles are asked for; 0 looks at where it is alone.</summary>
+        public float AheadSeconds { get => aheadSeconds; set => aheadSeconds = Mathf.Max(0f, value); }
+
+        /// <summary>Longest wait for a tile in seconds; then the call is given up, and made again after a pause.</summary>
+        public float TimeoutSeconds { get => timeoutSeconds; set => timeoutSeconds = value; }
 
         /// <summary>What the ground becomes.</summary>
         public SceneSurface Surface { get => surface; set { surface = value; Clear(); } }
@@ -117,15 +128,14 @@ namespace Metabridge
         /// <summary>Calls over a transport of the caller's in place of gRPC-Web; the caller disposes of it.</summary>
         public void Use(ITransport transport)
         {
-            call = null;
+            Stop();
             link.Use(transport);
         }
 
         /// <summary>Removes all tiles; those in view are made anew.</summary>
         public void Clear()
         {
-            call = null;
-            arrived.Clear();
+            Stop();
             foreach (var piece in built.Values) piece.Destroy();
             built.Clear();
             if (layers != null) layers.Destroy();
@@ -145,69 +155,73 @@ namespace Metabridge
 
         void Update()
         {
-            if (call != null && call.IsCompleted) End();
-            if (arrived.Count > 0) Build(arrived.Dequeue());
-            var middle = Middle();
-            RemoveFar(middle);
-            if (call == null && arrived.Count == 0 && link.IsReady) Begin(middle);
+            Look();
+            RemoveFar();
+            if (stream != null) Go();
+            if (stream == null && link.IsReady) Begin();
         }
 
         void Restart()
         {
-            call = null;
+            Stop();
             link.Release();
         }
 
-        // The tile that the viewer is over; (0, 0) until the length of a tile is known.
-        TilePlace Middle()
+        void Stop()
         {
-            if (TileSide <= 0f) return new TilePlace(0, 0);
-            var watcher = viewer == null ? transform : viewer;
-            var position = transform.InverseTransformPoint(watcher.position);
-            if (watcher == transform) position = Vector3.zero;
-            return new TilePlace(Mathf.FloorToInt(position.x / TileSide), Mathf.FloorToInt(position.z / TileSide));
+            stream?.Stop();
+            stream = null;
         }
 
-        void Begin(TilePlace middle)
+        void Look()
         {
-            var missing = Missing(middle);
-            if (missing.Count == 0) return;
+            var position = viewer == null ? Vector3.zero : transform.InverseTransformPoint(viewer.position);
+            view.Look(position, TileSide, aheadSeconds, viewTiles + 1);
+        }
+
+        // The first stream has one tile, the one below the viewer, which tells how long a tile is.
+        void Begin()
+        {
             var settings = new SceneSettings { Model = model, Biome = biome, Vertices = vertices, ReturnsObjects = prefabs.Length > 0 };
-            var options = new CallOptions(TimeSpan.FromSeconds(timeoutSeconds));
-            call = new SceneClient(link.Transport(address)).GenerateAsync(unchecked((ulong)seed), missing, settings, options);
-        }
-
-        // The first call asks for one tile, which tells how long a tile is.
-        List<TilePlace> Missing(TilePlace middle)
-        {
-            var missing = new List<TilePlace>();
-            for (int ring = 0; ring <= (TileSide > 0f ? viewTiles : 0); ring++)
+            ulong world = unchecked((ulong)seed);
+            if (TileSide <= 0f)
             {
-                for (int y = -ring; y <= ring; y++)
-                {
-                    for (int x = -ring; x <= ring; x++)
-                    {
-                        if (Mathf.Max(Mathf.Abs(x), Mathf.Abs(y)) != ring) continue;
-                        var place = new TilePlace(middle.X + x, middle.Y + y);
-                        if (!built.ContainsKey(place)) missing.Add(place);
-                        if (missing.Count == TilesPerCall) return missing;
-                    }
-                }
-            }
-            return missing;
-        }
-
-        void End()
-        {
-            var ended = call;
-            call = null;
-            if (ended.IsFaulted || ended.IsCanceled)
-            {
-                link.Fail(ended.Exception?.GetBaseException() ?? new OperationCanceledException());
+                var here = new[] { new MapPoint { X = view.Position.x, Y = view.Position.z } };
+                Begin((client, add, options) => client.StreamAlongAsync(world, here, 0f, settings, add, options));
                 return;
             }
-            link.Succeed();
-            foreach (var tile in ended.Result) arrived.Enqueue(tile);
+            var missing = view.Missing(viewTiles, built.ContainsKey, TilesPerStream);
+            if (missing.Count == 0) return;
+            Begin((client, add, options) => client.StreamAsync(world, missing, settings, add, options));
+        }
+
+        void Begin(Func<SceneClient, Func<TerrainTile, Task>, CallOptions, Task> call)
+        {
+            var client = new SceneClient(link.Transport(address));
+            stream = new TileStream((add, cancellation) => call(client, add, new CallOptions(null, cancellation)));
+            streamMiddle = view.Middle;
+            lastTile = Time.realtimeSinceStartup;
+        }
+
+        // Over another tile other ones are missing: what this stream would still bring is asked for again with them.
+        void Go()
+        {
+            var tile = stream.Take();
+            if (tile != null)
+            {
+                lastTile = Time.realtimeSinceStartup;
+                if (link.Status != SidecarStatus.Connected) link.Succeed();
+                Build(tile);
+            }
+            else if (stream.IsEnded) End(stream.Error);
+            else if (Time.realtimeSinceStartup - lastTile > timeoutSeconds) End(new TimeoutException("no tile came for " + timeoutSeconds + " s"));
+            else if (TileSide > 0f && !view.Middle.Equals(streamMiddle)) Stop();
+        }
+
+        void End(Exception error)
+        {
+            Stop();
+            if (error != null) link.Fail(error);
         }
 
         void Build(TerrainTile tile)
@@ -276,13 +290,12 @@ namespace Metabridge
             placed.transform.localScale = thing.Scale * prefab.transform.localScale;
         }
 
-        void RemoveFar(TilePlace middle)
+        void RemoveFar()
         {
             List<TilePlace> far = null;
             foreach (var place in built.Keys)
             {
-                int distance = Mathf.Max(Mathf.Abs(place.X - middle.X), Mathf.Abs(place.Y - middle.Y));
-                if (distance <= viewTiles + 1) continue;
+                if (!view.IsFar(place, viewTiles + 1)) continue;
                 far = far ?? new List<TilePlace>();
                 far.Add(place);
             }

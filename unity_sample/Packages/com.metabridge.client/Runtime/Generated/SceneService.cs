@@ -59,62 +59,64 @@ namespace Metabridge.V1 {
             "Z2UudjEuVGVuc29yEiYKBm91dHB1dBgHIAEoCzIWLmJyaWRnZS52MS5TY2Vu",
             "ZU91dHB1dCJgChVHZW5lcmF0ZVNjZW5lUmVzcG9uc2USIgoFbW9kZWwYASAB",
             "KAsyEy5icmlkZ2UudjEuU2VydmVkQnkSIwoFdGlsZXMYAiADKAsyFC5icmlk",
-            "Z2UudjEuU2NlbmVUaWxlIn0KDlNjZW5lTmVpZ2hib3VyEhAKCHhfb2Zmc2V0",
-            "GAEgASgFEhAKCHlfb2Zmc2V0GAIgASgFEiAKBWNvZGVzGAMgASgLMhEuYnJp",
-            "ZGdlLnYxLlRlbnNvchIlCgdoZWlnaHRzGAQgASgLMhQuYnJpZGdlLnYxLkhl",
-            "aWdodG1hcCKsAgoSRXh0ZW5kU2NlbmVSZXF1ZXN0EicKBW1vZGVsGAEgASgL",
-            "MhguYnJpZGdlLnYxLk1vZGVsU2VsZWN0b3ISDAoEc2VlZBgCIAEoBBItCgpj",
-            "b29yZGluYXRlGAMgASgLMhkuYnJpZGdlLnYxLlRpbGVDb29yZGluYXRlEi0K",
-            "Cm5laWdoYm91cnMYBCADKAsyGS5icmlkZ2UudjEuU2NlbmVOZWlnaGJvdXIS",
-            "LgoKY29uZGl0aW9ucxgFIAEoCzIaLmJyaWRnZS52MS5TY2VuZUNvbmRpdGlv",
-            "bnMSKQoOcGFpbnRlZF9ncm91bmQYBiABKAsyES5icmlkZ2UudjEuVGVuc29y",
-            "EiYKBm91dHB1dBgHIAEoCzIWLmJyaWRnZS52MS5TY2VuZU91dHB1dCJdChNF",
-            "eHRlbmRTY2VuZVJlc3BvbnNlEiIKBW1vZGVsGAEgASgLMhMuYnJpZGdlLnYx",
-            "LlNlcnZlZEJ5EiIKBHRpbGUYAiABKAsyFC5icmlkZ2UudjEuU2NlbmVUaWxl",
-            "IsACChBFZGl0U2NlbmVSZXF1ZXN0EicKBW1vZGVsGAEgASgLMhguYnJpZGdl",
-            "LnYxLk1vZGVsU2VsZWN0b3ISIgoEdGlsZRgCIAEoCzIULmJyaWRnZS52MS5T",
-            "Y2VuZVRpbGUSHwoEbWFzaxgDIAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISDAoE",
-            "c2VlZBgEIAEoBBIuCgpjb25kaXRpb25zGAUgASgLMhouYnJpZGdlLnYxLlNj",
-            "ZW5lQ29uZGl0aW9ucxIpCg5wYWludGVkX2dyb3VuZBgGIAEoCzIRLmJyaWRn",
-            "ZS52MS5UZW5zb3ISJgoGb3V0cHV0GAcgASgLMhYuYnJpZGdlLnYxLlNjZW5l",
-            "T3V0cHV0Ei0KCm5laWdoYm91cnMYCCADKAsyGS5icmlkZ2UudjEuU2NlbmVO",
-            "ZWlnaGJvdXIiWwoRRWRpdFNjZW5lUmVzcG9uc2USIgoFbW9kZWwYASABKAsy",
-            "Ey5icmlkZ2UudjEuU2VydmVkQnkSIgoEdGlsZRgCIAEoCzIULmJyaWRnZS52",
-            "MS5TY2VuZVRpbGUi7wEKEkVuY29kZVNjZW5lUmVxdWVzdBInCgVtb2RlbBgB",
-            "IAEoCzIYLmJyaWRnZS52MS5Nb2RlbFNlbGVjdG9yEiUKB2hlaWdodHMYAiAB",
-            "KAsyFC5icmlkZ2UudjEuSGVpZ2h0bWFwEiEKBmdyb3VuZBgDIAEoCzIRLmJy",
-            "aWRnZS52MS5UZW5zb3ISIgoHb2JqZWN0cxgEIAEoCzIRLmJyaWRnZS52MS5U",
-            "ZW5zb3ISKQoFc3BhY2UYBSABKA4yGi5icmlkZ2UudjEuQ29vcmRpbmF0ZVNw",
-            "YWNlEhcKD21ldHJlc19wZXJfY2VsbBgGIAEoASKcAQoTRW5jb2RlU2NlbmVS",
-            "ZXNwb25zZRIiCgVtb2RlbBgBIAEoCzITLmJyaWRnZS52MS5TZXJ2ZWRCeRIg",
-            "CgVjb2RlcxgCIAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISIQoGZ3JvdW5kGAMg",
-            "ASgLMhEuYnJpZGdlLnYxLlRlbnNvchIcChRoZWlnaHRfZXJyb3JzX21ldHJl",
-            "cxgEIAMoAiIgCghNYXBQb2ludBIJCgF4GAEgASgBEgkKAXkYAiABKAEiSAoK",
-            "Q2FtZXJhUGF0aBIjCgZwb2ludHMYASADKAsyEy5icmlkZ2UudjEuTWFwUG9p",
-            "bnQSFQoNdmlld19kaXN0YW5jZRgCIAEoASL5AQoTU3RyZWFtU2NlbmVzUmVx",
-            "dWVzdBInCgVtb2RlbBgBIAEoCzIYLmJyaWRnZS52MS5Nb2RlbFNlbGVjdG9y",
-            "EgwKBHNlZWQYAiABKAQSLgoLY29vcmRpbmF0ZXMYAyADKAsyGS5icmlkZ2Uu",
-            "djEuVGlsZUNvb3JkaW5hdGUSIwoEcGF0aBgEIAEoCzIVLmJyaWRnZS52MS5D",
-            "YW1lcmFQYXRoEi4KCmNvbmRpdGlvbnMYBSABKAsyGi5icmlkZ2UudjEuU2Nl",
-            "bmVDb25kaXRpb25zEiYKBm91dHB1dBgGIAEoCzIWLmJyaWRnZS52MS5TY2Vu",
-            "ZU91dHB1dCKBAQoUU3RyZWFtU2NlbmVzUmVzcG9uc2USIgoFbW9kZWwYASAB",
-            "KAsyEy5icmlkZ2UudjEuU2VydmVkQnkSDQoFaW5kZXgYAiABKA0SEgoKdGls",
-            "ZV9jb3VudBgDIAEoDRIiCgR0aWxlGAQgASgLMhQuYnJpZGdlLnYxLlNjZW5l",
-            "VGlsZSpiCgxIZWlnaHRGb3JtYXQSHQoZSEVJR0hUX0ZPUk1BVF9VTlNQRUNJ",
-            "RklFRBAAEhkKFUhFSUdIVF9GT1JNQVRfRkxPQVQzMhABEhgKFEhFSUdIVF9G",
-            "T1JNQVRfVUlOVDE2EAIqaQoMR3JvdW5kRm9ybWF0Eh0KGUdST1VORF9GT1JN",
-            "QVRfVU5TUEVDSUZJRUQQABIZChVHUk9VTkRfRk9STUFUX0NMQVNTRVMQARIf",
-            "ChtHUk9VTkRfRk9STUFUX1NQTEFUX1dFSUdIVFMQAjKZAwoMU2NlbmVTZXJ2",
-            "aWNlElIKDUdlbmVyYXRlU2NlbmUSHy5icmlkZ2UudjEuR2VuZXJhdGVTY2Vu",
-            "ZVJlcXVlc3QaIC5icmlkZ2UudjEuR2VuZXJhdGVTY2VuZVJlc3BvbnNlEkwK",
-            "C0V4dGVuZFNjZW5lEh0uYnJpZGdlLnYxLkV4dGVuZFNjZW5lUmVxdWVzdBoe",
-            "LmJyaWRnZS52MS5FeHRlbmRTY2VuZVJlc3BvbnNlEkYKCUVkaXRTY2VuZRIb",
-            "LmJyaWRnZS52MS5FZGl0U2NlbmVSZXF1ZXN0GhwuYnJpZGdlLnYxLkVkaXRT",
-            "Y2VuZVJlc3BvbnNlEkwKC0VuY29kZVNjZW5lEh0uYnJpZGdlLnYxLkVuY29k",
-            "ZVNjZW5lUmVxdWVzdBoeLmJyaWRnZS52MS5FbmNvZGVTY2VuZVJlc3BvbnNl",
-            "ElEKDFN0cmVhbVNjZW5lcxIeLmJyaWRnZS52MS5TdHJlYW1TY2VuZXNSZXF1",
-            "ZXN0Gh8uYnJpZGdlLnYxLlN0cmVhbVNjZW5lc1Jlc3BvbnNlMAFCEKoCDU1l",
-            "dGFicmlkZ2UuVjFiBnByb3RvMw=="));
+            "Z2UudjEuU2NlbmVUaWxlIsQBCg5TY2VuZU5laWdoYm91chIQCgh4X29mZnNl",
+            "dBgBIAEoBRIQCgh5X29mZnNldBgCIAEoBRIgCgVjb2RlcxgDIAEoCzIRLmJy",
+            "aWRnZS52MS5UZW5zb3ISJQoHaGVpZ2h0cxgEIAEoCzIULmJyaWRnZS52MS5I",
+            "ZWlnaHRtYXASIQoGZ3JvdW5kGAUgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIi",
+            "CgdvYmplY3RzGAYgASgLMhEuYnJpZGdlLnYxLlRlbnNvciKsAgoSRXh0ZW5k",
+            "U2NlbmVSZXF1ZXN0EicKBW1vZGVsGAEgASgLMhguYnJpZGdlLnYxLk1vZGVs",
+            "U2VsZWN0b3ISDAoEc2VlZBgCIAEoBBItCgpjb29yZGluYXRlGAMgASgLMhku",
+            "YnJpZGdlLnYxLlRpbGVDb29yZGluYXRlEi0KCm5laWdoYm91cnMYBCADKAsy",
+            "GS5icmlkZ2UudjEuU2NlbmVOZWlnaGJvdXISLgoKY29uZGl0aW9ucxgFIAEo",
+            "CzIaLmJyaWRnZS52MS5TY2VuZUNvbmRpdGlvbnMSKQoOcGFpbnRlZF9ncm91",
+            "bmQYBiABKAsyES5icmlkZ2UudjEuVGVuc29yEiYKBm91dHB1dBgHIAEoCzIW",
+            "LmJyaWRnZS52MS5TY2VuZU91dHB1dCJdChNFeHRlbmRTY2VuZVJlc3BvbnNl",
+            "EiIKBW1vZGVsGAEgASgLMhMuYnJpZGdlLnYxLlNlcnZlZEJ5EiIKBHRpbGUY",
+            "AiABKAsyFC5icmlkZ2UudjEuU2NlbmVUaWxlIsACChBFZGl0U2NlbmVSZXF1",
+            "ZXN0EicKBW1vZGVsGAEgASgLMhguYnJpZGdlLnYxLk1vZGVsU2VsZWN0b3IS",
+            "IgoEdGlsZRgCIAEoCzIULmJyaWRnZS52MS5TY2VuZVRpbGUSHwoEbWFzaxgD",
+            "IAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISDAoEc2VlZBgEIAEoBBIuCgpjb25k",
+            "aXRpb25zGAUgASgLMhouYnJpZGdlLnYxLlNjZW5lQ29uZGl0aW9ucxIpCg5w",
+            "YWludGVkX2dyb3VuZBgGIAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISJgoGb3V0",
+            "cHV0GAcgASgLMhYuYnJpZGdlLnYxLlNjZW5lT3V0cHV0Ei0KCm5laWdoYm91",
+            "cnMYCCADKAsyGS5icmlkZ2UudjEuU2NlbmVOZWlnaGJvdXIiWwoRRWRpdFNj",
+            "ZW5lUmVzcG9uc2USIgoFbW9kZWwYASABKAsyEy5icmlkZ2UudjEuU2VydmVk",
+            "QnkSIgoEdGlsZRgCIAEoCzIULmJyaWRnZS52MS5TY2VuZVRpbGUi7wEKEkVu",
+            "Y29kZVNjZW5lUmVxdWVzdBInCgVtb2RlbBgBIAEoCzIYLmJyaWRnZS52MS5N",
+            "b2RlbFNlbGVjdG9yEiUKB2hlaWdodHMYAiABKAsyFC5icmlkZ2UudjEuSGVp",
+            "Z2h0bWFwEiEKBmdyb3VuZBgDIAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISIgoH",
+            "b2JqZWN0cxgEIAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISKQoFc3BhY2UYBSAB",
+            "KA4yGi5icmlkZ2UudjEuQ29vcmRpbmF0ZVNwYWNlEhcKD21ldHJlc19wZXJf",
+            "Y2VsbBgGIAEoASKcAQoTRW5jb2RlU2NlbmVSZXNwb25zZRIiCgVtb2RlbBgB",
+            "IAEoCzITLmJyaWRnZS52MS5TZXJ2ZWRCeRIgCgVjb2RlcxgCIAEoCzIRLmJy",
+            "aWRnZS52MS5UZW5zb3ISIQoGZ3JvdW5kGAMgASgLMhEuYnJpZGdlLnYxLlRl",
+            "bnNvchIcChRoZWlnaHRfZXJyb3JzX21ldHJlcxgEIAMoAiIgCghNYXBQb2lu",
+            "dBIJCgF4GAEgASgBEgkKAXkYAiABKAEiSAoKQ2FtZXJhUGF0aBIjCgZwb2lu",
+            "dHMYASADKAsyEy5icmlkZ2UudjEuTWFwUG9pbnQSFQoNdmlld19kaXN0YW5j",
+            "ZRgCIAEoASL5AQoTU3RyZWFtU2NlbmVzUmVxdWVzdBInCgVtb2RlbBgBIAEo",
+            "CzIYLmJyaWRnZS52MS5Nb2RlbFNlbGVjdG9yEgwKBHNlZWQYAiABKAQSLgoL",
+            "Y29vcmRpbmF0ZXMYAyADKAsyGS5icmlkZ2UudjEuVGlsZUNvb3JkaW5hdGUS",
+            "IwoEcGF0aBgEIAEoCzIVLmJyaWRnZS52MS5DYW1lcmFQYXRoEi4KCmNvbmRp",
+            "dGlvbnMYBSABKAsyGi5icmlkZ2UudjEuU2NlbmVDb25kaXRpb25zEiYKBm91",
+            "dHB1dBgGIAEoCzIWLmJyaWRnZS52MS5TY2VuZU91dHB1dCKBAQoUU3RyZWFt",
+            "U2NlbmVzUmVzcG9uc2USIgoFbW9kZWwYASABKAsyEy5icmlkZ2UudjEuU2Vy",
+            "dmVkQnkSDQoFaW5kZXgYAiABKA0SEgoKdGlsZV9jb3VudBgDIAEoDRIiCgR0",
+            "aWxlGAQgASgLMhQuYnJpZGdlLnYxLlNjZW5lVGlsZSpiCgxIZWlnaHRGb3Jt",
+            "YXQSHQoZSEVJR0hUX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhkKFUhFSUdIVF9G",
+            "T1JNQVRfRkxPQVQzMhABEhgKFEhFSUdIVF9GT1JNQVRfVUlOVDE2EAIqaQoM",
+            "R3JvdW5kRm9ybWF0Eh0KGUdST1VORF9GT1JNQVRfVU5TUEVDSUZJRUQQABIZ",
+            "ChVHUk9VTkRfRk9STUFUX0NMQVNTRVMQARIfChtHUk9VTkRfRk9STUFUX1NQ",
+            "TEFUX1dFSUdIVFMQAjKZAwoMU2NlbmVTZXJ2aWNlElIKDUdlbmVyYXRlU2Nl",
+            "bmUSHy5icmlkZ2UudjEuR2VuZXJhdGVTY2VuZVJlcXVlc3QaIC5icmlkZ2Uu",
+            "djEuR2VuZXJhdGVTY2VuZVJlc3BvbnNlEkwKC0V4dGVuZFNjZW5lEh0uYnJp",
+            "ZGdlLnYxLkV4dGVuZFNjZW5lUmVxdWVzdBoeLmJyaWRnZS52MS5FeHRlbmRT",
+            "Y2VuZVJlc3BvbnNlEkYKCUVkaXRTY2VuZRIbLmJyaWRnZS52MS5FZGl0U2Nl",
+            "bmVSZXF1ZXN0GhwuYnJpZGdlLnYxLkVkaXRTY2VuZVJlc3BvbnNlEkwKC0Vu",
+            "Y29kZVNjZW5lEh0uYnJpZGdlLnYxLkVuY29kZVNjZW5lUmVxdWVzdBoeLmJy",
+            "aWRnZS52MS5FbmNvZGVTY2VuZVJlc3BvbnNlElEKDFN0cmVhbVNjZW5lcxIe",
+            "LmJyaWRnZS52MS5TdHJlYW1TY2VuZXNSZXF1ZXN0Gh8uYnJpZGdlLnYxLlN0",
+            "cmVhbVNjZW5lc1Jlc3BvbnNlMAFCEKoCDU1ldGFicmlkZ2UuVjFiBnByb3Rv",
+            "Mw=="));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Metabridge.V1.AssetReflection.Descriptor, global::Metabridge.V1.ModelServiceReflection.Descriptor, global::Metabridge.V1.TensorReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Metabridge.V1.HeightFormat), typeof(global::Metabridge.V1.GroundFormat), }, null, new pbr::GeneratedClrTypeInfo[] {
@@ -128,7 +130,7 @@ namespace Metabridge.V1 {
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.SceneTile), global::Metabridge.V1.SceneTile.Parser, new[]{ "Coordinate", "Codes", "Heights", "Ground", "Objects", "Instances", "Mesh", "SideMetres", "Seed" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GenerateSceneRequest), global::Metabridge.V1.GenerateSceneRequest.Parser, new[]{ "Model", "Seeds", "Coordinates", "Conditions", "PaintedGround", "Codes", "Output" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GenerateSceneResponse), global::Metabridge.V1.GenerateSceneResponse.Parser, new[]{ "Model", "Tiles" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.SceneNeighbour), global::Metabridge.V1.SceneNeighbour.Parser, new[]{ "XOffset", "YOffset", "Codes", "Heights" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.SceneNeighbour), global::Metabridge.V1.SceneNeighbour.Parser, new[]{ "XOffset", "YOffset", "Codes", "Heights", "Ground", "Objects" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ExtendSceneRequest), global::Metabridge.V1.ExtendSceneRequest.Parser, new[]{ "Model", "Seed", "Coordinate", "Neighbours", "Conditions", "PaintedGround", "Output" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ExtendSceneResponse), global::Metabridge.V1.ExtendSceneResponse.Parser, new[]{ "Model", "Tile" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.EditSceneRequest), global::Metabridge.V1.EditSceneRequest.Parser, new[]{ "Model", "Tile", "Mask", "Seed", "Conditions", "PaintedGround", "Output", "Neighbours" }, null, null, null, null),
@@ -3574,6 +3576,8 @@ namespace Metabridge.V1 {
       yOffset_ = other.yOffset_;
       codes_ = other.codes_ != null ? other.codes_.Clone() : null;
       heights_ = other.heights_ != null ? other.heights_.Clone() : null;
+      ground_ = other.ground_ != null ? other.ground_.Clone() : null;
+      objects_ = other.objects_ != null ? other.objects_.Clone() : null;
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -3617,7 +3621,7 @@ namespace Metabridge.V1 {
     public const int CodesFieldNumber = 3;
     private global::Metabridge.V1.Tensor codes_;
     /// <summary>
-    /// Its codes, uint16 [G, G]. Empty, with `heights` too, it is the tile of the request's world at that place; an edit has no world.
+    /// Its codes, uint16 [G, G]. Empty, with all below too, it is the tile of the request's world at that place; an edit has no world.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -3643,6 +3647,36 @@ namespace Metabridge.V1 {
       }
     }
 
+    /// <summary>Field number for the "ground" field.</summary>
+    public const int GroundFieldNumber = 5;
+    private global::Metabridge.V1.Tensor ground_;
+    /// <summary>
+    /// Its ground classes, uint8 [T, T], with which the new tile goes on; only beside codes. Not set means those that its codes decode to.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.Tensor Ground {
+      get { return ground_; }
+      set {
+        ground_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "objects" field.</summary>
+    public const int ObjectsFieldNumber = 6;
+    private global::Metabridge.V1.Tensor objects_;
+    /// <summary>
+    /// Its object classes, uint8 [T, T]; only beside codes. Not set means those that its codes decode to.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.Tensor Objects {
+      get { return objects_; }
+      set {
+        objects_ = value;
+      }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -3662,6 +3696,8 @@ namespace Metabridge.V1 {
       if (YOffset != other.YOffset) return false;
       if (!object.Equals(Codes, other.Codes)) return false;
       if (!object.Equals(Heights, other.Heights)) return false;
+      if (!object.Equals(Ground, other.Ground)) return false;
+      if (!object.Equals(Objects, other.Objects)) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -3673,6 +3709,8 @@ namespace Metabridge.V1 {
       if (YOffset != 0) hash ^= YOffset.GetHashCode();
       if (codes_ != null) hash ^= Codes.GetHashCode();
       if (heights_ != null) hash ^= Heights.GetHashCode();
+      if (ground_ != null) hash ^= Ground.GetHashCode();
+      if (objects_ != null) hash ^= Objects.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -3707,6 +3745,14 @@ namespace Metabridge.V1 {
         output.WriteRawTag(34);
         output.WriteMessage(Heights);
       }
+      if (ground_ != null) {
+        output.WriteRawTag(42);
+        output.WriteMessage(Ground);
+      }
+      if (objects_ != null) {
+        output.WriteRawTag(50);
+        output.WriteMessage(Objects);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -3733,6 +3779,14 @@ namespace Metabridge.V1 {
         output.WriteRawTag(34);
         output.WriteMessage(Heights);
       }
+      if (ground_ != null) {
+        output.WriteRawTag(42);
+        output.WriteMessage(Ground);
+      }
+      if (objects_ != null) {
+        output.WriteRawTag(50);
+        output.WriteMessage(Objects);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -3754,6 +3808,12 @@ namespace Metabridge.V1 {
       }
       if (heights_ != null) {
         size += 1 + pb::CodedOutputStream.ComputeMessageSize(Heights);
+      }
+      if (ground_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Ground);
+      }
+      if (objects_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Objects);
       }
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
@@ -3784,6 +3844,18 @@ namespace Metabridge.V1 {
           Heights = new global::Metabridge.V1.Heightmap();
         }
         Heights.MergeFrom(other.Heights);
+      }
+      if (other.ground_ != null) {
+        if (ground_ == null) {
+          Ground = new global::Metabridge.V1.Tensor();
+        }
+        Ground.MergeFrom(other.Ground);
+      }
+      if (other.objects_ != null) {
+        if (objects_ == null) {
+          Objects = new global::Metabridge.V1.Tensor();
+        }
+        Objects.MergeFrom(other.Objects);
       }
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
@@ -3822,6 +3894,20 @@ namespace Metabridge.V1 {
             input.ReadMessage(Heights);
             break;
           }
+          case 42: {
+            if (ground_ == null) {
+              Ground = new global::Metabridge.V1.Tensor();
+            }
+            input.ReadMessage(Ground);
+            break;
+          }
+          case 50: {
+            if (objects_ == null) {
+              Objects = new global::Metabridge.V1.Tensor();
+            }
+            input.ReadMessage(Objects);
+            break;
+          }
         }
       }
     #endif
@@ -3857,6 +3943,20 @@ namespace Metabridge.V1 {
               Heights = new global::Metabridge.V1.Heightmap();
             }
             input.ReadMessage(Heights);
+            break;
+          }
+          case 42: {
+            if (ground_ == null) {
+              Ground = new global::Metabridge.V1.Tensor();
+            }
+            input.ReadMessage(Ground);
+            break;
+          }
+          case 50: {
+            if (objects_ == null) {
+              Objects = new global::Metabridge.V1.Tensor();
+            }
+            input.ReadMessage(Objects);
             break;
           }
         }
