@@ -27,7 +27,8 @@ lint: setup  ## ruff, mypy, buf.
 	$(BIN)/buf lint
 
 models: setup  ## Fill models/ with the defaults: avatars, the assistant, and worlds where one is committed.
-	$(BIN)/python -m export avatar onnx --from default --name pixel --models models
+	$(BIN)/python -m export avatar onnx --from pixel --name pixel --models models
+	$(BIN)/python -m export avatar onnx --from toon --name toon --models models
 	$(if $(SCENE),$(BIN)/python -m export scene onnx --from default --name terrain --models models)
 	$(BIN)/python -m export npc onnx --from default --name assistant --models models
 
