@@ -77,10 +77,13 @@ def test_a_game_that_ends_takes_leave_and_the_trainer_says_what_was_lost(tmp_pat
     with offered(tmp_path, "stream", "20") as remote:
         remote.reset(seed=1)
         remote.engines.wait_seconds = 3.0
-        for _ in range(19):
-            remote.step(np.zeros(ROWS, np.int64))
+
+        def play_on() -> None:
+            for _ in range(40):
+                remote.step(np.zeros(ROWS, np.int64))
+
         with pytest.raises(EngineLostError, match=r"it left: the game ended it.*within 3 s; start it again"):
-            remote.step(np.zeros(ROWS, np.int64))
+            play_on()
 
 
 @pytest.mark.parametrize("link", ["stream", "unary"])
