@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from export.npc.assistant.evaluation import Baseline, ablations, evaluate, table
 from export.npc.assistant.fusion import FusionExtractor
 from export.npc.assistant.modalities import MissingSenses, without
 from export.npc.assistant.train import train
-from export.npc.assistant.trained import CHECKPOINT, KIND, open_player, write_default
+from export.npc.assistant.trained import CHECKPOINT, KIND, open_player, read_history, write_default
 from export.npc.assistant.trainer import AssistantTrainer
 from export.npc.train import POLICY_ZIP
 from export.npc.world.actions import from_bins
@@ -127,9 +128,20 @@ def test_a_run_starts_from_another_and_refuses_other_sizes(tmp_path: Path) -> No
     fresh = {name: tensor.clone() for name, tensor in trainer.weights().items()}
     train(changed)
     best = checkpoint.load(first.folder / "best.pt", KIND)["policy"]
-    trainer.start_from(best)
+    trainer.start_from(best, [])
     assert_identical(dict(trainer.weights()), dict(best))
     assert not torch.equal(fresh["action_net.weight"], best["action_net.weight"])
+    default = write_default(changed.folder, tmp_path / "small.safetensors")
+    third = tiny_config(tmp_path, run="fourth", start_from=default, world=changed.world)
+    train(third)
+    for source, runs in (
+        (first.folder, ["first"]),
+        (default, ["first", "second"]),
+        (third.folder, ["first", "second", "fourth"]),
+    ):
+        history = read_history(source)
+        assert [re.search(r"--run (\w+)", run["command"])[1] for run in history] == runs
+        assert all(run["steps"] > 0 and run["hours"] >= 0 for run in history)
     with pytest.raises(ValueError, match=r"weights differ in name or shape .*; use the same --algorithm, --width"):
         train(tiny_config(tmp_path, run="third", start_from=first.folder, width=9))
 
@@ -150,13 +162,13 @@ def test_stable_baselines_reads_the_zip_and_the_default_is_the_best_policy(tmp_p
 def test_a_default_has_a_page_that_says_how_it_was_made_and_measured(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, steps=ROLLOUT)
     train(config)
-    page = write_page(config.folder, write_default(config.folder, tmp_path / "small.safetensors"), episodes=2, seeds=2)
+    page = write_page(write_default(config.folder, tmp_path / "small.safetensors"), episodes=2, seeds=2)
     text = page.read_text("utf-8")
     assert "--width 8 --hidden 16" in text
     assert "--world.seconds 2.0" in text
     assert text.count("| scripted | 4 |") == 1
     assert text.count(" masked | 4 |") == len(MODALITIES)
-    assert "64 steps" in text
+    assert re.search(rf"^1\. {ROLLOUT} steps in 0\.00 hours: `python -m export npc train", text, re.MULTILINE)
     assert (tmp_path / "small.gif").exists()
 
 

@@ -98,4 +98,4 @@ class DefaultConfig:
 
     def run(self) -> None:
         """Writes the default and prints the path of its page."""
-        print(write_page(self.source, write_default(self.source, self.out), episodes=self.episodes, seeds=self.seeds))
+        print(write_page(write_default(self.source, self.out), episodes=self.episodes, seeds=self.seeds))

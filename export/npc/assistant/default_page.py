@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
-from export import checkpoint
-from export.npc.assistant.config import TrainConfig
 from export.npc.assistant.evaluation import Baseline, ablations, evaluate, table
-from export.npc.assistant.trained import CHECKPOINT, KIND, TrainedPlayer, open_player, read_weights
+from export.npc.assistant.trained import TrainedPlayer, open_player, read_history, read_weights
 from export.npc.render import save_gif
 from export.npc.world.draw import record_episode
 from export.npc.world.scripted import random_policy, scripted
@@ -16,21 +13,8 @@ from export.npc.world.scripted import random_policy, scripted
 FILM_SEED, FILM_WORLDS = 2_000_003, (0, 1, 2, 3)
 
 
-def training_command(config: TrainConfig) -> str:
-    """Return the command that trains with a configuration: the options that differ from their defaults."""
-    parts = ["python", "-m", "export", "npc", "train"]
-    standard = TrainConfig()
-    pairs = [(name, getattr(config, name), getattr(standard, name)) for name in config.to_json() if name != "world"]
-    pairs += [(f"world.{name}", getattr(config.world, name), getattr(standard.world, name)) for name in config.world.to_json()]
-    for name, value, usual in pairs:
-        if value != usual and name not in ("runs", "resume"):
-            values = value if isinstance(value, tuple) else (value,)
-            parts += [f"--{name.replace('_', '-')}", *(str(each) for each in values)]
-    return shlex.join(parts)
-
-
-def write_page(source: Path, weights: Path, *, episodes: int, seeds: int) -> Path:
-    """Measure the default in `weights`, which came from `source`, film it, and write both beside it; return the page."""
+def write_page(weights: Path, *, episodes: int, seeds: int) -> Path:
+    """Measure the default in `weights`, film it, and write both beside it; return the page."""
     player = open_player(weights)
     config, world = player.config, player.config.world
     film = weights.with_suffix(".gif")
@@ -48,7 +32,7 @@ def write_page(source: Path, weights: Path, *, episodes: int, seeds: int) -> Pat
         "| licence | Apache-2.0, as the code that simulates it |\n"
         f"| policy | {config.algorithm}, {parameters:,} parameters with its critic |\n"
         f"| file | {weights.stat().st_size / 1e6:.2f} MB, float32 |",
-        f"## Training\n\n`{training_command(config)}`\n\n{_history(source, config, int(best['steps']))}",
+        f"## Training\n\n{_history(weights, int(best['steps']))}",
         f"## Measured\n\n{seeds} seeds of {episodes} episodes each, on worlds that training never saw. Intervals of 95 %: of "
         f"returns Student's over the seeds, of success Wilson's.\n\n{table(measured)}",
         f"With each sense masked:\n\n{table(masked, 'senses')}",
@@ -66,10 +50,11 @@ def _film(player: TrainedPlayer) -> list:
     return frames
 
 
-def _history(source: Path, config: TrainConfig, best: int) -> str:
-    text = f"{config.cloning_steps:,} steps of imitation, then learning; the policy after {best:,} steps was its best."
-    if source.is_dir():
-        state = checkpoint.load(source / CHECKPOINT, KIND)
-        hours = state["seconds"] / 3600
-        text += f" The run went on to {state['steps']:,} steps in {hours:.2f} hours on one thread of a busy machine."
-    return text
+def _history(weights: Path, best: int) -> str:
+    runs = read_history(weights)
+    hours = sum(run["hours"] for run in runs)
+    lines = [
+        f"{hours:.2f} hours on one thread of a busy machine; the policy after {best:,} steps of the last run was its best."
+    ]
+    lines += [f"{n}. {run['steps']:,} steps in {run['hours']:.2f} hours: `{run['command']}`" for n, run in enumerate(runs, 1)]
+    return "\n".join([lines[0], "", *lines[1:]])

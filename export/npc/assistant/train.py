@@ -12,7 +12,7 @@ from tqdm import tqdm
 from export import checkpoint
 from export.npc.assistant.config import TrainConfig
 from export.npc.assistant.evaluation import EVALUATION_SEED, evaluate
-from export.npc.assistant.trained import BEST, CHECKPOINT, KIND, TrainedPlayer, read_weights
+from export.npc.assistant.trained import BEST, CHECKPOINT, KIND, TrainedPlayer, read_history, read_weights
 from export.npc.assistant.trainer import AssistantTrainer
 from export.npc.train import POLICY_ZIP, stop_signals
 from export.npc.trainer import Diverged
@@ -36,7 +36,7 @@ def train(config: TrainConfig) -> Path:
     elif path.exists():
         raise ValueError(f'"{path}" exists; go on with --resume or choose another --run name')
     elif config.start_from is not None:
-        trainer.start_from(read_weights(config.start_from)[0])
+        trainer.start_from(read_weights(config.start_from)[0], read_history(config.start_from))
     write_config(config.folder, config.to_json())
     with RunLog(config.folder, resumed_at=trainer.steps if config.resume else None) as log, stop_signals() as signals:
         started = time.monotonic()

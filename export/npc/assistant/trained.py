@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,32 @@ def read_weights(source: Path) -> tuple[dict[str, torch.Tensor], TrainConfig, di
     return state["policy"], config_from_json(state["config"]), state["metrics"]
 
 
+def read_history(source: Path) -> list[dict[str, Any]]:
+    """Return the runs that led to what `read_weights` reads, the first one first: `command`, `steps`, `hours` each."""
+    path = DEFAULT if str(source) == "default" else source
+    if path.suffix == ".safetensors":
+        with safe_open(path, "pt") as file:
+            history: list[dict[str, Any]] = json.loads(file.metadata()["history"])
+        return history
+    # The best policy of a run is older than its last checkpoint, which tells how far the run went.
+    state = checkpoint.load(path / CHECKPOINT if path.is_dir() else path, KIND)
+    command = training_command(config_from_json(state["config"]))
+    return [*state["earlier"], {"command": command, "steps": state["steps"], "hours": round(state["seconds"] / 3600, 2)}]
+
+
+def training_command(config: TrainConfig) -> str:
+    """Return the command that trains with a configuration: the options that differ from their defaults."""
+    parts = ["python", "-m", "export", "npc", "train"]
+    standard = TrainConfig()
+    pairs = [(name, getattr(config, name), getattr(standard, name)) for name in config.to_json() if name != "world"]
+    pairs += [(f"world.{name}", getattr(config.world, name), getattr(standard.world, name)) for name in config.world.to_json()]
+    for name, value, usual in pairs:
+        if value != usual and name not in ("runs", "resume"):
+            values = value if isinstance(value, tuple) else (value,)
+            parts += [f"--{name.replace('_', '-')}", *(str(each) for each in values)]
+    return shlex.join(parts)
+
+
 def open_player(source: Path, *, deterministic: bool = True) -> TrainedPlayer:
     """Return the policy of a run folder, a checkpoint file or "default" as a player."""
     weights, config, _ = read_weights(source)
@@ -86,6 +113,10 @@ def write_default(source: Path, path: Path = DEFAULT) -> Path:
     """Write the policy of a run as a committed default: float32 weights with configuration and metrics; return the path."""
     weights, config, metrics = read_weights(source)
     path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {"config": json.dumps(config.to_json()), "metrics": json.dumps(metrics)}
+    metadata = {
+        "config": json.dumps(config.to_json()),
+        "metrics": json.dumps(metrics),
+        "history": json.dumps(read_history(source)),
+    }
     save_file({name: tensor.contiguous() for name, tensor in weights.items() if not name.startswith(_ALIASES)}, path, metadata)
     return path

@@ -38,6 +38,7 @@ class AssistantTrainer:
         self.model = build(config, self.senses)
         self.cloned = 0
         self.seconds = 0.0
+        self.earlier: list[dict[str, Any]] = []
         self.metrics: dict[str, float] = {}
         self.best: dict[str, float] = {}
 
@@ -133,6 +134,7 @@ class AssistantTrainer:
             "calls": model._n_calls if isinstance(model, DQN) else 0,
             "cloned": self.cloned,
             "seconds": self.seconds,
+            "earlier": self.earlier,
             "metrics": self.metrics,
             "best": self.best,
             "policy": model.policy.state_dict(),
@@ -172,12 +174,12 @@ class AssistantTrainer:
             model.ep_success_buffer = deque(state["successes"], maxlen=model._stats_window_size)
         if isinstance(model, RecurrentPPO):
             model._last_lstm_states = RNNStates(*(tuple(part.clone() for part in pair) for pair in state["memory"]))
-        self.cloned, self.seconds = state["cloned"], state["seconds"]
+        self.cloned, self.seconds, self.earlier = state["cloned"], state["seconds"], list(state["earlier"])
         self.metrics, self.best = dict(state["metrics"]), dict(state["best"])
         set_generators(state["generators"])
 
-    def start_from(self, weights: dict[str, torch.Tensor]) -> None:
-        """Begin with another policy's weights; `ValueError` where its shape differs."""
+    def start_from(self, weights: dict[str, torch.Tensor], history: list[dict[str, Any]]) -> None:
+        """Begin with another policy's weights and remember the runs that led to it; `ValueError` where its shape differs."""
         own = self.model.policy.state_dict()
         shapes = [{name: tensor.shape for name, tensor in given.items()} for given in (own, weights)]
         differing = sorted(name for name in own.keys() | weights.keys() if shapes[0].get(name) != shapes[1].get(name))
@@ -187,6 +189,7 @@ class AssistantTrainer:
                 "use the same --algorithm, --width, --hidden and --lstm"
             )
         self.model.policy.load_state_dict(weights)
+        self.earlier = history
 
 
 def _tensors(arrays: Any) -> dict[str, torch.Tensor]:
