@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from types import TracebackType
 
 import grpc
@@ -27,7 +28,7 @@ _process = secrets.token_hex(4)
 log = logging.getLogger("metabridge.calls")
 
 
-@dataclass
+@dataclass(slots=True)
 class Call:
     """A call that runs. Times are of `time.monotonic`; `queue_s` and `run_s` are sums over the graphs that ran for it."""
 
@@ -72,7 +73,7 @@ def shared_work(name: str) -> tuple[Call, Context]:
     return work, context
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Metadata:
     """What a caller sends beside the request."""
 
@@ -97,30 +98,32 @@ class Calls:
 
         Entering it raises `Unauthenticated` or `DeadlineExceeded`, which end a call before its request is looked at.
         """
-        return Running(self, method, protocol, metadata)
+        return Running(self, *_names(method), protocol, metadata)
+
+
+@cache
+def _names(method: MethodDescriptor) -> tuple[str, str]:
+    """Return the full names of a method and of its service."""
+    return method.full_name, method.containing_service.full_name
 
 
 class Running:
     """The context of one call: `with calls.begin(…) as call`."""
 
-    def __init__(self, calls: Calls, method: MethodDescriptor, protocol: str, metadata: Metadata) -> None:
-        self._calls = calls
-        self._service = method.containing_service.full_name
-        self._metadata = metadata
-        left = metadata.seconds_left
-        self.call = Call(
-            method.full_name,
-            protocol,
-            _request_id(metadata.request_id),
-            metadata.trace_parent,
-            None if left is None else time.monotonic() + left,
-        )
+    __slots__ = ("_authorization", "_calls", "_service", "call")
+
+    def __init__(self, calls: Calls, method: str, service: str, protocol: str, metadata: Metadata) -> None:
+        self._calls, self._service, self._authorization = calls, service, metadata.authorization
+        now, left = time.monotonic(), metadata.seconds_left
+        deadline_s = None if left is None else now + left
+        request_id = _request_id(metadata.request_id)
+        self.call = Call(method, protocol, request_id, metadata.trace_parent, deadline_s, "", now)
 
     def __enter__(self) -> Call:
         _current.set(self.call)
         try:
-            self._calls.access.check(self._service, self._metadata.authorization)
-            if self.call.expired():
+            self._calls.access.check(self._service, self._authorization)
+            if self.call.deadline_s is not None and self.call.deadline_s <= self.call.started_s:
                 raise DeadlineExceeded("the deadline was past when the call arrived; give it more time")
         except Exception as error:
             self._end(error)
@@ -146,4 +149,4 @@ class Running:
 
 def _request_id(given: str) -> str:
     """Return the caller's id where it is one, else a new one."""
-    return given if _REQUEST_ID.fullmatch(given) else f"{_process}-{next(_numbers)}"
+    return given if given and _REQUEST_ID.fullmatch(given) else f"{_process}-{next(_numbers)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,7 +23,7 @@ MAX_GROUPS = 1024
 class LastActions:
     """The actions of one tick: N agent ids and, by action name, arrays [N, ...]; and recurrent state, if the policy has any."""
 
-    agents: Sequence[int]
+    agents: list[int]
     actions: Mapping[str, Array]
     states: AgentStates | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,16 +23,40 @@ LOST_MESSAGE = (
 )
 
 
-def answer(batch: GroupBatch, outputs: Arrays, last: LastActions | None) -> tuple[pb.GroupActions, LastActions]:
-    """Return the group's answer to `outputs`, arrays [N, ...] by name, and what is to be kept for its next tick."""
+def answer(batch: GroupBatch, outputs: Arrays, last: LastActions | None, message: pb.GroupActions) -> LastActions:
+    """Write the group's answer to `outputs`, arrays [N, ...] by name; return what is to be kept for its next tick."""
     spec: Spec = batch.model.spec
     _fail_overflown(batch, outputs)
+    states = _next_states(batch, spec, outputs, last.states if last else None)
+    actions = {action.name: outputs[action.name] for action in spec.actions}
+    message.name = batch.name
+    message.model.CopyFrom(batch.model.served_by())
+    if batch.faults or (batch.lost is not None and batch.lost.any()):
+        actions = _with_faults(batch, outputs, actions, last, message)
+    else:
+        message.MergeFromString(_all_chosen(len(batch.agents)))
+        if spec.log_probability:
+            message.log_probabilities.extend(outputs[LOG_PROBABILITY])
+    tensors.write_arrays(message.actions, actions)
+    return LastActions(batch.agents, actions, states)
+
+
+@lru_cache(maxsize=256)
+def _all_chosen(rows: int) -> bytes:
+    """Return a serialised answer whose agents all act as the policy says, without the actions."""
+    message = pb.GroupActions(statuses=[AGENT_OK] * rows, sources=[FROM_MODEL] * rows)
+    data: bytes = message.SerializeToString()
+    return data
+
+
+def _with_faults(
+    batch: GroupBatch, outputs: Arrays, actions: Arrays, last: LastActions | None, message: pb.GroupActions
+) -> Arrays:
+    """Write statuses, sources and failures where some agents failed or lost their state; return the actions of all."""
     rows = len(batch.agents)
     statuses, sources = [AGENT_OK] * rows, [FROM_MODEL] * rows
     failures = []
-    states = _next_states(batch, spec, outputs, last.states if last else None)
-    actions = {action.name: outputs[action.name] for action in spec.actions}
-    log_probabilities = outputs[LOG_PROBABILITY] if spec.log_probability else np.empty(0, np.float32)
+    log_probabilities = outputs.get(LOG_PROBABILITY, np.empty(0, np.float32))
     if batch.faults:
         actions = {name: array.copy() for name, array in actions.items()}
         log_probabilities = log_probabilities.copy()
@@ -44,16 +69,11 @@ def answer(batch: GroupBatch, outputs: Arrays, last: LastActions | None) -> tupl
         if row not in batch.faults:
             statuses[row] = LOST
             failures.append(_failure(batch, row, Fault(LOST, f"{batch.path}.episode_starts", LOST_MESSAGE)))
-    message = pb.GroupActions(
-        name=batch.name,
-        model=batch.model.served_by(),
-        actions=tensors.from_arrays(actions),
-        statuses=statuses,
-        sources=sources,
-        failures=failures,
-        log_probabilities=log_probabilities,
-    )
-    return message, LastActions(batch.agents, actions, states)
+    message.statuses.extend(statuses)
+    message.sources.extend(sources)
+    message.failures.extend(failures)
+    message.log_probabilities.extend(log_probabilities)
+    return actions
 
 
 def _failure(batch: GroupBatch, row: int, fault: Fault) -> pb.AgentFailure:
@@ -80,7 +100,7 @@ def _next_states(batch: GroupBatch, spec: Spec, outputs: Arrays, kept: AgentStat
 def _fail_overflown(batch: GroupBatch, outputs: Arrays) -> None:
     """Mark agents whose finite observations drove the policy out of its numbers: no NaN ever reaches a game or a state."""
     for name, array in outputs.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if array.dtype.kind == "f" and not tensors.is_finite(array):
             bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
             message = f'the policy makes of the observation no finite "{name}", expected numbers like those of its training'
             batch.fail(bad, INVALID, f"{batch.path}.observations", message)

@@ -13,10 +13,12 @@ import numpy.typing as npt
 from bridge import seeds, tensors
 from bridge.agent_states import AgentStates, Bools, recall
 from bridge.errors import InvalidArgument
+from bridge.game_sessions import LastActions
 from bridge.model_card import TensorSpec
 from bridge.npc_card import MASK, NOISE, ActionSpec, ObservationSpec, Spec, bounds
 from bridge.registry import ServedModel
 from bridge.v1 import npc_service_pb2 as pb
+from bridge.v1 import tensor_pb2
 
 Array = npt.NDArray[Any]
 INVALID, MASKED, LOST = (
@@ -69,33 +71,35 @@ def group_key(name: str, model: ServedModel) -> tuple[str, str]:
 
 
 def check_group(
-    group: pb.PolicyGroup, path: str, model: ServedModel, request: pb.ChooseActionsRequest, kept: AgentStates | None
+    group: pb.PolicyGroup, path: str, model: ServedModel, request: pb.ChooseActionsRequest, last: LastActions | None
 ) -> GroupBatch:
     """Return the group's batch; `InvalidArgument` below `path` where its structure is wrong."""
     spec: Spec = model.spec
-    agents = _agents(group, path)
-    rows = len(agents)
-    if len(group.episode_starts) not in (0, rows):
-        message = f"{len(group.episode_starts)} flags for {rows} agents, expected none or {rows}"
+    agents = _agents(group, path, last)
+    rows, starts, observations = len(agents), group.episode_starts, group.observations
+    if starts and len(starts) != rows:
+        message = f"{len(starts)} flags for {rows} agents, expected none or {rows}"
         raise InvalidArgument(message, field=f"{path}.episode_starts")
-    names = {observation.name for observation in spec.observations}
-    inputs = [tensor for tensor in model.card.graph("policy").inputs if tensor.name in names]
-    feeds = tensors.match_named(group.observations, inputs, rows, f"{path}.observations")
-    batch = GroupBatch(model, group.name, path, agents, feeds, group.episode_starts)
-    places = {named.name: f"{path}.observations[{i}].tensor" for i, named in enumerate(group.observations)}
+    inputs = model.inputs["policy"]
+    wanted = [inputs[observation.name] for observation in spec.observations]
+    feeds = tensors.match_named(observations, wanted, rows, f"{path}.observations")
+    batch = GroupBatch(model, group.name, path, agents, feeds, starts)
     for observation in spec.observations:
-        _check_observation(batch, observation, places[observation.name])
+        _check_observation(batch, observation, observations)
     if spec.mask_size or group.HasField("action_mask"):
         feeds[MASK] = _mask(group, spec, batch)
     if spec.noise_size or group.sampling not in SAMPLINGS:
         feeds[NOISE] = _noise(group, spec, agents, request, path)
     if spec.states:
-        _recall(batch, spec, request.session_id, kept)
+        _recall(batch, spec, request.session_id, last.states if last else None)
     return batch
 
 
-def _agents(group: pb.PolicyGroup, path: str) -> list[int]:
+def _agents(group: pb.PolicyGroup, path: str, last: LastActions | None) -> list[int]:
+    """Return the group's ids; those of the tick before are known to be unique."""
     ids = list(group.agent_ids)
+    if last is not None and ids == last.agents:
+        return last.agents
     if not ids:
         raise InvalidArgument("no agent, expected at least one", field=f"{path}.agent_ids")
     if len(set(ids)) != len(ids):
@@ -104,14 +108,17 @@ def _agents(group: pb.PolicyGroup, path: str) -> list[int]:
     return ids
 
 
-def _check_observation(batch: GroupBatch, spec: ObservationSpec, field: str) -> None:
+def _check_observation(batch: GroupBatch, spec: ObservationSpec, given: Sequence[tensor_pb2.NamedTensor]) -> None:
     """Mark agents with values that no policy takes and give them zeros, so that nothing of theirs reaches the batch.
 
     That is NaN and infinity; and for whole numbers, of which a policy makes categories, any beyond the card's range.
     """
     array = batch.feeds[spec.name]
+    is_float = array.dtype.kind == "f"
+    if is_float and tensors.is_finite(array):
+        return
     flat = array.reshape(len(array), -1)
-    if array.dtype.kind == "f":
+    if is_float:
         wrong, expected = ~np.isfinite(flat), "a finite number"
     else:
         low, high = bounds(spec.low, -np.inf), bounds(spec.high, np.inf)
@@ -121,6 +128,8 @@ def _check_observation(batch: GroupBatch, spec: ObservationSpec, field: str) -> 
     bad = wrong.any(axis=1)
     if not bad.any():
         return
+    place = [named.name for named in given].index(spec.name)
+    field = f"{batch.path}.observations[{place}].tensor"
     for row in np.flatnonzero(bad).tolist():
         element = int(wrong[row].argmax())
         called = f' ("{spec.elements[element]}")' if spec.elements else ""

@@ -7,7 +7,7 @@ The request's bytes are parsed inside the wrapper, because gRPC for Python answe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NoReturn
 
 import grpc
@@ -16,15 +16,46 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from bridge.calls import REQUEST_ID_KEY, TRACE_KEY, Calls, Metadata, Running, current_call
-from bridge.errors import InvalidArgument, to_status
+from bridge.errors import InvalidArgument, Unauthenticated, to_status
 
 DETAILS_KEY = "grpc-status-details-bin"
 
 
-def generic_handler(descriptor: ServiceDescriptor, service: object, calls: Calls) -> grpc.GenericRpcHandler:
-    """Return the handler that serves every method of `descriptor` with the equally named method of `service`."""
-    handlers = {method.name: _method_handler(method, getattr(service, method.name), calls) for method in descriptor.methods}
-    return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
+class Methods(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """The handler that serves every method of services with the equally named method of their objects.
+
+    gRPC asks it for a method's handler when a call's headers are there, and reads the request of a unary handler before that
+    runs: who lacks the token gets one that reads nothing, so that nobody keeps a place without one.
+    """
+
+    def __init__(self, services: Sequence[tuple[ServiceDescriptor, object]], calls: Calls) -> None:
+        self._access = calls.access
+        self._methods = {
+            f"/{descriptor.full_name}/{method.name}": (
+                descriptor.full_name,
+                _handler(method, getattr(service, method.name), calls),
+                grpc.stream_stream_rpc_method_handler(_refusal(method, calls)),
+            )
+            for descriptor, service in services
+            for method in descriptor.methods
+        }
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        """Return the handler of a call, or `None` for an unknown method."""
+        found = self._methods.get(details.method)
+        if found is None:
+            return None
+        service, handler, refusal = found
+        try:
+            self._access.check(service, _authorization(details.invocation_metadata))
+        except Unauthenticated:
+            return refusal
+        return handler
+
+
+def _authorization(metadata: Any) -> str:
+    """Return what a call says of its right to run."""
+    return next((value for key, value in metadata or () if key == "authorization"), "")
 
 
 def parse(data: bytes, method: MethodDescriptor) -> Any:
@@ -36,10 +67,10 @@ def parse(data: bytes, method: MethodDescriptor) -> Any:
         raise InvalidArgument(message) from error
 
 
-def _method_handler(method: MethodDescriptor, function: Callable[..., Any], calls: Calls) -> grpc.RpcMethodHandler:
+def _handler(method: MethodDescriptor, function: Callable[..., Any], calls: Calls) -> grpc.RpcMethodHandler:
     if method.server_streaming:
-        return grpc.stream_stream_rpc_method_handler(_stream(method, function, calls))
-    return grpc.stream_unary_rpc_method_handler(_unary(method, function, calls))
+        return grpc.unary_stream_rpc_method_handler(_stream(method, function, calls))
+    return grpc.unary_unary_rpc_method_handler(_unary(method, function, calls))
 
 
 def begin(calls: Calls, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> Running:
@@ -58,10 +89,10 @@ def serialise(message: Message) -> bytes:
 
 
 def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]], calls: Calls) -> Callable[..., Any]:
-    async def unary(stream: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+    async def unary(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         try:
             with begin(calls, method, context):
-                return serialise(await function(await receive(stream, method)))
+                return serialise(await function(parse(data, method)))
         except Exception as error:
             await abort(error, method, context)
 
@@ -69,10 +100,10 @@ def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message
 
 
 def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]], calls: Calls) -> Callable[..., Any]:
-    async def stream(data: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[bytes]:
+    async def stream(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[bytes]:
         try:
             with begin(calls, method, context):
-                async for message in function(await receive(data, method)):
+                async for message in function(parse(data, method)):
                     yield serialise(message)
         except asyncio.CancelledError:
             raise
@@ -82,8 +113,19 @@ def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Me
     return stream
 
 
+def _refusal(method: MethodDescriptor, calls: Calls) -> Callable[..., Any]:
+    async def refuse(stream: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        try:
+            with begin(calls, method, context):
+                pass
+        except Exception as error:
+            await abort(error, method, context)
+
+    return refuse
+
+
 async def receive(stream: AsyncIterator[bytes], method: MethodDescriptor) -> Any:
-    """Read the call's only message, here and not by gRPC: one without a token would keep its place until it had sent all."""
+    """Read the only message of a call that asks for no token, here and not by gRPC, so that its time can be bounded."""
     async for data in stream:
         return parse(data, method)
     raise InvalidArgument("no message, expected one")

@@ -29,7 +29,7 @@ from bridge.ports import bind_tcp, bind_unix, bracket, channel_options, listen
 from bridge.providers import choose_providers
 from bridge.registry import Registry, ServedModel, UnservedModel
 from bridge.reloader import Reloader
-from bridge.rpc import generic_handler
+from bridge.rpc import Methods
 from bridge.services import admin, family_modules, kserve
 from bridge.services import model as model_service
 from bridge.serving_settings import parse_overrides
@@ -122,8 +122,7 @@ class Sidecar:
     def _grpc_server(self) -> Any:
         limits = self.config.limits
         server = grpc.aio.server(options=channel_options(limits), maximum_concurrent_rpcs=limits.max_concurrent_calls)
-        for descriptor, service in self._services:
-            server.add_generic_rpc_handlers((generic_handler(descriptor, service, self._calls),))
+        server.add_generic_rpc_handlers((Methods(self._services, self._calls),))
         names = [descriptor.full_name for descriptor, _ in self._services]
         server.add_generic_rpc_handlers(
             (health_handler(self._health), *reflection_handlers([*names, health.SERVICE_NAME], self._calls))

@@ -70,12 +70,12 @@ class Session:
 
         Raises `SessionError` for outputs of other rows: a batch would give one caller another's.
         """
-        values = self._session.run(self._outputs, dict(feeds))
+        outputs: dict[str, Array] = dict(zip(self._outputs, self._session.run(self._outputs, feeds), strict=True))
         rows = len(next(iter(feeds.values())))
-        for name, value in zip(self._outputs, values, strict=True):
-            if value.shape[:1] != (rows,):
+        for name, value in outputs.items():
+            if value.ndim == 0 or len(value) != rows:
                 raise SessionError(f"{self.graph.file}: output {name} of {rows} rows has shape {list(value.shape)}")
-        return dict(zip(self._outputs, values, strict=True))
+        return outputs
 
     def inline(self, rows: int) -> bool:
         """Return whether a batch of `rows` takes less time than a hop to a worker thread is worth."""

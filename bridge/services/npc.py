@@ -38,13 +38,12 @@ class Service:
         batches = [self._batch(group, f"groups[{i}]", request) for i, group in enumerate(request.groups)]
         runs = (batch.model.batchers["policy"].run(batch.feeds) for batch in batches)
         outputs = [await next(runs)] if len(batches) == 1 else await asyncio.gather(*runs)
-        answers = []
+        response = pb.ChooseActionsResponse()
         for batch, output in zip(batches, outputs, strict=True):
             last = self._sessions.last(request.session_id, batch.key()) if request.session_id else None
-            message, kept = answer(batch, output, last)
+            kept = answer(batch, output, last, response.groups.add())
             self._sessions.keep(request.session_id, batch.key(), kept)
-            answers.append(message)
-        return pb.ChooseActionsResponse(groups=answers)
+        return response
 
     async def DescribePolicy(self, request: pb.DescribePolicyRequest) -> pb.DescribePolicyResponse:
         """Describe what a policy observes and how it acts."""
@@ -62,15 +61,15 @@ class Service:
             raise InvalidArgument(message, field="session_id")
         if not request.groups:
             raise InvalidArgument("no group, expected at least one", field="groups")
-        agents = sum(len(group.agent_ids) for group in request.groups)
+        agents = sum([len(group.agent_ids) for group in request.groups])
         if agents > self._limits.max_agents:
             message = f"{agents} agents in one call, expected at most {self._limits.max_agents}; split the tick"
             raise ResourceExhausted(message, field="groups")
-        names = [group.name for group in request.groups]
+        names = [group.name for group in request.groups] if len(request.groups) > 1 else []
         if len(set(names)) != len(names):
             raise InvalidArgument(f"group names are {names}, expected different ones", field="groups")
 
     def _batch(self, group: pb.PolicyGroup, path: str, request: pb.ChooseActionsRequest) -> GroupBatch:
         model = self._registry.find(group.model, "npc", f"{path}.model")
         last = self._sessions.last(request.session_id, group_key(group.name, model)) if request.session_id else None
-        return check_group(group, path, model, request, last.states if last else None)
+        return check_group(group, path, model, request, last)
