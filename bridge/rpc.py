@@ -16,46 +16,24 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from bridge.calls import REQUEST_ID_KEY, TRACE_KEY, Calls, Metadata, Running, current_call
-from bridge.errors import InvalidArgument, Unauthenticated, to_status
+from bridge.errors import InvalidArgument, to_status
 
 DETAILS_KEY = "grpc-status-details-bin"
 
 
 class Methods(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """The handler that serves every method of services with the equally named method of their objects.
-
-    gRPC asks it for a method's handler when a call's headers are there, and reads the request of a unary handler before that
-    runs: who lacks the token gets one that reads nothing, so that nobody keeps a place without one.
-    """
+    """The handler that serves every method of services with the equally named method of their objects."""
 
     def __init__(self, services: Sequence[tuple[ServiceDescriptor, object]], calls: Calls) -> None:
-        self._access = calls.access
-        self._methods = {
-            f"/{descriptor.full_name}/{method.name}": (
-                descriptor.full_name,
-                _handler(method, getattr(service, method.name), calls),
-                grpc.stream_stream_rpc_method_handler(_refusal(method, calls)),
-            )
+        self._handlers = {
+            f"/{descriptor.full_name}/{method.name}": _handler(method, getattr(service, method.name), calls)
             for descriptor, service in services
             for method in descriptor.methods
         }
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         """Return the handler of a call, or `None` for an unknown method."""
-        found = self._methods.get(details.method)
-        if found is None:
-            return None
-        service, handler, refusal = found
-        try:
-            self._access.check(service, _authorization(details.invocation_metadata))
-        except Unauthenticated:
-            return refusal
-        return handler
-
-
-def _authorization(metadata: Any) -> str:
-    """Return what a call says of its right to run."""
-    return next((value for key, value in metadata or () if key == "authorization"), "")
+        return self._handlers.get(details.method)
 
 
 def parse(data: bytes, method: MethodDescriptor) -> Any:
@@ -69,8 +47,8 @@ def parse(data: bytes, method: MethodDescriptor) -> Any:
 
 def _handler(method: MethodDescriptor, function: Callable[..., Any], calls: Calls) -> grpc.RpcMethodHandler:
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_stream(method, function, calls))
-    return grpc.unary_unary_rpc_method_handler(_unary(method, function, calls))
+        return grpc.stream_stream_rpc_method_handler(_stream(method, function, calls))
+    return grpc.stream_unary_rpc_method_handler(_unary(method, function, calls))
 
 
 def begin(calls: Calls, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> Running:
@@ -89,10 +67,10 @@ def serialise(message: Message) -> bytes:
 
 
 def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]], calls: Calls) -> Callable[..., Any]:
-    async def unary(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+    async def unary(stream: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         try:
             with begin(calls, method, context):
-                return serialise(await function(parse(data, method)))
+                return serialise(await function(await receive(context, method)))
         except Exception as error:
             await abort(error, method, context)
 
@@ -100,10 +78,10 @@ def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message
 
 
 def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Message]], calls: Calls) -> Callable[..., Any]:
-    async def stream(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[bytes]:
+    async def stream(stream: object, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[bytes]:
         try:
             with begin(calls, method, context):
-                async for message in function(parse(data, method)):
+                async for message in function(await receive(context, method)):
                     yield serialise(message)
         except asyncio.CancelledError:
             raise
@@ -113,22 +91,15 @@ def _stream(method: MethodDescriptor, function: Callable[[Any], AsyncIterator[Me
     return stream
 
 
-def _refusal(method: MethodDescriptor, calls: Calls) -> Callable[..., Any]:
-    async def refuse(stream: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        try:
-            with begin(calls, method, context):
-                pass
-        except Exception as error:
-            await abort(error, method, context)
+async def receive(context: grpc.aio.ServicerContext[Any, Any], method: MethodDescriptor) -> Any:
+    """Read the call's only message, here and not by gRPC: one without a token would keep its place until it had sent all.
 
-    return refuse
-
-
-async def receive(stream: AsyncIterator[bytes], method: MethodDescriptor) -> Any:
-    """Read the only message of a call that asks for no token, here and not by gRPC, so that its time can be bounded."""
-    async for data in stream:
-        return parse(data, method)
-    raise InvalidArgument("no message, expected one")
+    It is asked of the context: the stream would put an asynchronous generator in between.
+    """
+    data = await context.read()
+    if data is grpc.aio.EOF:
+        raise InvalidArgument("no message, expected one")
+    return parse(data, method)
 
 
 async def abort(error: Exception, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:

@@ -35,14 +35,14 @@ def health_handler(servicer: health.aio.HealthServicer) -> grpc.GenericRpcHandle
     def parsed(name: str) -> Any:
         method, function = _HEALTH.methods_by_name[name], getattr(servicer, name)
 
-        async def call(stream: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        async def call(stream: object, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             this = object()
             try:
                 if len(running) >= MAX_HEALTH_CALLS:
                     raise ResourceExhausted(f"{len(running)} calls ask for health already; end some that watch")
                 running.add(this)
                 try:
-                    request = await asyncio.wait_for(receive(stream, method), REQUEST_SECONDS)
+                    request = await asyncio.wait_for(receive(context, method), REQUEST_SECONDS)
                 except TimeoutError as error:
                     raise InvalidArgument(f"no message for {REQUEST_SECONDS} s, expected one") from error
                 return await function(request, context)
