@@ -33,7 +33,6 @@ from starlette.middleware.cors import CORSMiddleware
 from bridge.calls import REQUEST_ID_KEY, TRACE_KEY, Calls, Metadata, Running, current_call
 from bridge.config import Limits
 from bridge.errors import InvalidArgument, ResourceExhausted, to_status
-from bridge.metrics import Metrics
 from bridge.tls import Tls
 from bridge.web_front import WebFront
 from bridge.web_protocol import bounded
@@ -141,7 +140,7 @@ class Slots:
 def web_server(
     services: Services,
     calls: Calls,
-    metrics: Metrics,
+    metrics: Callable[[], Awaitable[bytes]],
     *,
     tls: Tls | None,
     allowed_hosts: Sequence[str],
