@@ -31,7 +31,7 @@ class Case:
 
 def cases(models: Path, policy: str, avatar: str) -> list[Case]:
     """Return the cases for a policy and an avatar bundle of the models folder."""
-    return [*(_actions(models, policy, n) for n in AGENTS), *(_avatars(models, avatar, n) for n in AVATARS)]
+    return [*(actions(models, policy, n) for n in AGENTS), *(_avatars(models, avatar, n) for n in AVATARS)]
 
 
 def session(path: Path, threads: int) -> ort.InferenceSession:
@@ -48,7 +48,8 @@ def latest(models: Path, name: str) -> Path:
     return models / name / str(max(versions))
 
 
-def _actions(models: Path, name: str, agents: int) -> Case:
+def actions(models: Path, name: str, agents: int) -> Case:
+    """Return the tick of so many agents of a policy whose observations are float32."""
     bundle = latest(models, name)
     spec = json.loads((bundle / "card.json").read_text())["spec"]
     generator = np.random.default_rng(agents)

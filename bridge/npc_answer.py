@@ -36,7 +36,7 @@ def answer(batch: GroupBatch, outputs: Arrays, last: LastActions | None, message
     else:
         message.MergeFromString(_all_chosen(len(batch.agents)))
         if spec.log_probability:
-            message.log_probabilities.extend(outputs[LOG_PROBABILITY])
+            message.log_probabilities.extend(outputs[LOG_PROBABILITY].tolist())
     tensors.write_arrays(message.actions, actions)
     return LastActions(batch.agents, actions, states)
 
@@ -72,7 +72,7 @@ def _with_faults(
     message.statuses.extend(statuses)
     message.sources.extend(sources)
     message.failures.extend(failures)
-    message.log_probabilities.extend(log_probabilities)
+    message.log_probabilities.extend(log_probabilities.tolist())
     return actions
 
 

@@ -38,6 +38,16 @@ def interpreter(name: str, environment: Environment) -> Path:
     return python
 
 
+def library(package: str) -> Path:
+    """Return a folder for PYTHONPATH with one package for our own Python, without what it depends on."""
+    folder = CACHE / package.replace("==", "-")
+    if not (folder / "installed").exists():
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "--upgrade"]
+        _run(package, [*pip, "--target", str(folder), package])
+        (folder / "installed").write_text(package)
+    return folder
+
+
 def _run(name: str, command: list[str]) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
