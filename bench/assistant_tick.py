@@ -16,15 +16,15 @@ from bench.processes import sidecar
 from bench.results import RESULTS, origin, write_part
 from bench.run import VERSIONS, beside_echo, table
 
-NAME = "assistant"
-
 
 @dataclass(frozen=True)
 class AssistantConfig:
     """Export the committed assistant, serve it, and measure ticks of it."""
 
     models: Path | None = None
-    """Folder with a bundle "assistant" that was exported before; by default it is exported into a temporary one."""
+    """Folder with a bundle of the assistant that was exported before; by default it is exported into a temporary one."""
+    policy: str = "assistant"
+    """Name of the bundle."""
     agents: tuple[int, ...] = AGENTS
     """Numbers of agents in one call."""
     seconds: float = 8.0
@@ -36,17 +36,17 @@ class AssistantConfig:
 def main(config: AssistantConfig) -> None:
     """Measure and write the results."""
     with tempfile.TemporaryDirectory() as folder:
-        models = config.models or _export(Path(folder))
+        models = config.models or _export(Path(folder), config.policy)
         with sidecar(models) as process:
-            cases = [actions(models, NAME, agents) for agents in config.agents]
+            cases = [actions(models, config.policy, agents) for agents in config.agents]
             timings = [beside_echo(case, process.address, Path(folder), config.seconds) for case in tqdm(cases, unit="case")]
         text = HEADER.format(origin=origin("bench.assistant_tick"), versions=VERSIONS) + "\n".join(table(timings)) + "\n"
     write_part(config.out, "bench.assistant_tick", text)
     print(f"wrote {config.out}")
 
 
-def _export(models: Path) -> Path:
-    command = [sys.executable, "-m", "export", "npc", "onnx", "--from", "default", "--name", NAME, "--models", str(models)]
+def _export(models: Path, name: str) -> Path:
+    command = [sys.executable, "-m", "export", "npc", "onnx", "--from", "default", "--name", name, "--models", str(models)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return models
 

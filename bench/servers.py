@@ -87,6 +87,15 @@ def main(config: ServersConfig) -> None:
 
 
 def _post(web: http.client.HTTPConnection, case: Case) -> pb.ChooseActionsResponse:
+    """Call over the web port; a connection that was closed while other servers had their turns is opened again."""
+    try:
+        return _post_once(web, case)
+    except (ConnectionError, http.client.RemoteDisconnected):
+        web.close()
+        return _post_once(web, case)
+
+
+def _post_once(web: http.client.HTTPConnection, case: Case) -> pb.ChooseActionsResponse:
     headers = {"content-type": "application/proto", "connect-protocol-version": "1"}
     web.request("POST", PATH, case.request.SerializeToString(), headers)
     answer = web.getresponse()
@@ -136,8 +145,8 @@ HEADER = """## Kinds of servers
 {origin}; {versions}.
 
 A tick of {agents} agents, one client, {calls:,} calls each, in turns. An *echo* parses the request and serialises the sidecar's
-own answer; the sidecar does all its work. The clients are grpcio's, and http.client for the web port. The processor time is that
-of the server's process.
+own answer; the sidecar does all its work. The clients are grpcio's, and http.client for the web port. The processor time is
+that of the server's process.
 
 """
 
