@@ -19,11 +19,12 @@ import socket
 import sys
 import time
 from asyncio.subprocess import Process
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.config import ServeConfig
-from bridge.errors import ServiceError
+from bridge.errors import Unavailable
 from bridge.metrics_sum import sum_of
 from bridge.ports import reserve
 from bridge.start_checks import StartError, check
@@ -132,9 +133,12 @@ class Supervisor:
 
         async def answer(question: str, value: Any) -> Any:
             if question == "serving":
-                self._workers[number] = worker
                 serving.set_result(value)
                 return None
+            if question == "changes":
+                async with self._changing:  # from here on it is told of new ones
+                    self._workers[number] = worker
+                    return list(self._changes.values())
             return await self._answer(question, value)
 
         link = await WorkerLink.open(ours, answer)
@@ -150,26 +154,14 @@ class Supervisor:
         return await ended
 
     async def _answer(self, question: str, value: Any) -> Any:
-        if question == "changes":
-            return list(self._changes.values())
         if question == "metrics":
-            texts = await self._ask_all("metrics", None)
+            texts = await _ask_all([worker for worker in self._workers.values() if worker.serving.done()], question, None)
             return (await asyncio.to_thread(sum_of, [text.encode() for text in texts])).decode()
         async with self._changing:
-            done: Change = (await self._ask_all("change", value))[0]
+            done: Change = (await _ask_all(self._workers.values(), question, value))[0]
             if done[0] != "reload":
                 self._changes[done[1], done[2]] = done
         return done
-
-    async def _ask_all(self, question: str, value: Any) -> list[Any]:
-        """Return the answers of all workers that serve; the first error if one is refused, once all have answered."""
-        answers = await asyncio.gather(
-            *(worker.link.ask(question, value) for worker in self._workers.values()), return_exceptions=True
-        )
-        for error in answers:
-            if isinstance(error, ServiceError):
-                raise error
-        return answers
 
     async def _end(self, worker: _Worker) -> None:
         """Have a worker drain and end; one that does not is killed."""
@@ -188,3 +180,15 @@ class Supervisor:
         await asyncio.gather(*self._keepers, return_exceptions=True)
         for place in self._places:
             place.close()
+
+
+async def _ask_all(workers: Iterable[_Worker], question: str, value: Any) -> list[Any]:
+    """Return the answers of workers, without those that end meanwhile; the first error of any, once all have answered."""
+    answers = await asyncio.gather(*(worker.link.ask(question, value) for worker in workers), return_exceptions=True)
+    for error in answers:
+        if isinstance(error, BaseException) and not isinstance(error, Unavailable):
+            raise error
+    given = [answer for answer in answers if not isinstance(answer, BaseException)]
+    if not given:
+        raise Unavailable("no worker serves at the moment; try again", retry_s=FIRST_PAUSE_S)
+    return given

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import os
 import pickle
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 
 from bridge import logs
 from bridge.config import ServeConfig
+from bridge.errors import ServiceError
 from bridge.registry import Key
 from bridge.reloader import Reloader
 from bridge.server import Sidecar, run
@@ -28,6 +30,7 @@ class Worker:
         self._sidecar: Sidecar | None = None
         self._link: WorkerLink | None = None
         self._running: asyncio.Task[None] | None = None
+        self._caught_up = asyncio.Event()
 
     async def join(self, sidecar: Sidecar) -> None:
         """Begin to answer; a sidecar whose supervisor ends drains and ends too."""
@@ -39,7 +42,9 @@ class Worker:
     async def catch_up(self) -> None:
         """Do what AdminService changed since the others started."""
         for change in await self._ask("changes"):
-            await apply(self._loaded.reloader, change)
+            with contextlib.suppress(ServiceError):  # a bundle that is gone or refused by now: its state says so
+                await apply(self._loaded.reloader, change)
+        self._caught_up.set()
 
     async def announce(self, line: str) -> None:
         """Say that this worker serves."""
@@ -67,6 +72,7 @@ class Worker:
     async def _answer(self, question: str, value: Any) -> Any:
         if question == "metrics":
             return (await asyncio.to_thread(self._loaded.metrics.exposition)).decode()
+        await self._caught_up.wait()
         return await apply(self._loaded.reloader, value)
 
 

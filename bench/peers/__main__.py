@@ -66,7 +66,7 @@ def main(config: PeersConfig) -> None:
     for _ in range(config.rounds):
         for job in tqdm(jobs, unit="server"):
             job()
-    write_part(config.out, "bench.peers", report(config, measured))
+        write_part(config.out, "bench.peers", report(config, measured))  # after each round: the whole takes long
     print(f"wrote {config.out}")
 
 
