@@ -47,6 +47,8 @@ def sidecar(models: Path, *options: str) -> Iterator[SidecarProcess]:
     finally:
         process.terminate()
         process.wait(30)
+        assert process.stdout
+        process.stdout.close()
 
 
 @contextlib.contextmanager
@@ -73,6 +75,8 @@ def echo_process(
         assert process.stdin
         process.stdin.close()
         process.wait(30)
+        assert process.stdout
+        process.stdout.close()
 
 
 def idle_cpu_percent(process: psutil.Process, seconds: float) -> float:
