@@ -7,7 +7,7 @@ SCENE := $(wildcard export/scene/defaults/terrain.safetensors)
 ENGINE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test soak lint models bench serve proto setup system clean
+.PHONY: demo test soak lint models bench bench-peers serve proto setup system clean
 
 demo: setup  ## The whole path once: train, export, serve, play in a Unity player; pictures and report in out/demo/.
 	$(BIN)/python -m demo $(if $(filter 0,$(ENGINE)),--no-engine)
@@ -37,8 +37,14 @@ serve: setup  ## Serve models/ on 127.0.0.1:50051 (gRPC) and 50052 (gRPC-Web, Co
 
 bench: setup | models/assistant models/pixel $(if $(SCENE),models/terrain)  ## Measure the sidecar and write bench/RESULTS.md.
 	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench.servers
+	$(BIN)/python -m bench.assistant_tick
 	$(BIN)/python -m bench.avatar_morph
 	$(if $(SCENE),$(BIN)/python -m bench.scene_streaming)
+
+bench-peers: setup | models/assistant  ## Measure the sidecar beside other servers and under load from outside Python; installs them first.
+	$(BIN)/python -m bench.peers
+	$(BIN)/python -m bench.outside_load
 
 models/assistant models/pixel models/terrain:
 	$(MAKE) models

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -46,21 +47,36 @@ def sidecar(models: Path, *options: str) -> Iterator[SidecarProcess]:
     finally:
         process.terminate()
         process.wait(30)
+        assert process.stdout
+        process.stdout.close()
 
 
 @contextlib.contextmanager
 def echo(answers: dict[str, Message], folder: Path) -> Iterator[str]:
     """Run the echo server with these answers; yield its address."""
+    with echo_process(answers, folder, "asyncio") as (address, _):
+        yield address
+
+
+@contextlib.contextmanager
+def echo_process(
+    answers: dict[str, Message], folder: Path, kind: str, libraries: Path | None = None
+) -> Iterator[tuple[str, psutil.Process]]:
+    """Run an echo server of a kind, with `libraries` beside its own; yield its address and its process."""
     path = folder / "answers.json"
     save_answers(path, answers)
-    process = subprocess.Popen([sys.executable, str(ECHO), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    variables = os.environ | ({"PYTHONPATH": str(libraries)} if libraries else {})
+    command = [sys.executable, str(ECHO), str(path), kind]
+    process = subprocess.Popen(command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout
-        yield f"127.0.0.1:{int(process.stdout.readline())}"
+        yield f"127.0.0.1:{int(process.stdout.readline())}", psutil.Process(process.pid)
     finally:
         assert process.stdin
         process.stdin.close()
         process.wait(30)
+        assert process.stdout
+        process.stdout.close()
 
 
 def idle_cpu_percent(process: psutil.Process, seconds: float) -> float:

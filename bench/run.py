@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,8 @@ class Timing:
 
 def measure(case: Case, echo_address: str, sidecar_address: str, seconds: float) -> Timing:
     """Call all three in turn for `seconds` after a short warm-up."""
-    with _channel(echo_address) as echo_channel, _channel(sidecar_address) as sidecar_channel:
-        echo_call, sidecar_call = _call(echo_channel, case), _call(sidecar_channel, case)
+    with open_channel(echo_address) as echo_channel, open_channel(sidecar_address) as sidecar_channel:
+        echo_call, sidecar_call = call_of(echo_channel, case), call_of(sidecar_channel, case)
         turns: list[Callable[[], Any]] = [case.bare, echo_call, sidecar_call]
         for turn in turns * 20:
             turn()
@@ -73,6 +73,14 @@ def measure(case: Case, echo_address: str, sidecar_address: str, seconds: float)
     return Timing(case, bare, echoed, served)
 
 
+def beside_echo(case: Case, address: str, folder: Path, seconds: float) -> Timing:
+    """Measure a case on a sidecar and on an echo that gives the sidecar's own answer."""
+    with open_channel(address) as channel:
+        answer = call_of(channel, case)()
+    with echo({case.method: answer}, folder) as echo_address:
+        return measure(case, echo_address, address, seconds)
+
+
 def main(config: BenchConfig) -> None:
     """Run every case and write the results."""
     planned = cases(config.models, config.policy, config.avatar)
@@ -80,22 +88,14 @@ def main(config: BenchConfig) -> None:
     with sidecar(config.models) as process, tempfile.TemporaryDirectory() as folder:
         idle = idle_cpu_percent(process.process, config.idle_seconds)
         for case in tqdm(planned, unit="case"):
-            with _channel(process.address) as channel:
-                answer = _call(channel, case)()
-            with echo({case.method: answer}, Path(folder)) as echo_address:
-                timings.append(measure(case, echo_address, process.address, config.seconds))
+            timings.append(beside_echo(case, process.address, Path(folder), config.seconds))
         write_part(config.out, "bench.run", report(config, timings, process, idle, process.process.memory_info().rss))
     print(f"wrote {config.out}")
 
 
 def report(config: BenchConfig, timings: list[Timing], process: SidecarProcess, idle: float, rss: int) -> str:
     """Return this bench's part of RESULTS.md."""
-    rows = [
-        "| call | calls | request bytes | ONNX Runtime p50 / p99 | gRPC echo p50 / p99 | sidecar p50 / p99 "
-        "| overhead p50 | overhead p99 |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-        *(_row(timing) for timing in timings),
-    ]
+    rows = table(timings)
     facts = [
         "| figure | value |",
         "| --- | ---: |",
@@ -121,6 +121,16 @@ Overhead = sidecar / (echo + ONNX Runtime) of the same column; the three take tu
 FACTS = "\n\n### Life beside a game\n\n"
 
 
+def table(timings: Sequence[Timing]) -> list[str]:
+    """Return the lines of a table of cases."""
+    return [
+        "| call | calls | request bytes | ONNX Runtime p50 / p99 | gRPC echo p50 / p99 | sidecar p50 / p99 "
+        "| overhead p50 | overhead p99 |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        *(_row(timing) for timing in timings),
+    ]
+
+
 def _row(timing: Timing) -> str:
     p50, p99 = ([float(np.percentile(column, q)) for column in (timing.bare, timing.echo, timing.sidecar)] for q in (50, 99))
     pairs = [f"{a:.3f} / {b:.3f}" for a, b in zip(p50, p99, strict=True)]
@@ -129,11 +139,13 @@ def _row(timing: Timing) -> str:
     return f"| {timing.case.title} | {len(timing.bare):,} | {sizes} | {' | '.join(pairs)} | {' | '.join(overheads)} |"
 
 
-def _channel(address: str) -> grpc.Channel:
+def open_channel(address: str) -> grpc.Channel:
+    """Return a channel that takes answers of any size."""
     return grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1)])
 
 
-def _call(channel: grpc.Channel, case: Case) -> Callable[[], Message]:
+def call_of(channel: grpc.Channel, case: Case) -> Callable[[], Message]:
+    """Return a function that makes the case's call."""
     service, method = case.method.split("/")
     module = next(m for m in family_modules().values() if m.DESCRIPTOR.name == service)
     answer = getattr(module.pb, module.DESCRIPTOR.methods_by_name[method].output_type.name)

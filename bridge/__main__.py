@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Annotated
 
@@ -44,18 +43,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _serve(config: ServeConfig) -> int:
     from bridge import logs
-    from bridge.providers import ProviderError
-    from bridge.server import serve
-    from bridge.start_checks import StartError
-    from bridge.tracing import TracingError
+    from bridge.server import run
 
     logs.set_up(config.log_format, config.log_level)
-    try:
-        asyncio.run(serve(config))
-    except (StartError, ProviderError, TracingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run(config)
 
 
 if __name__ == "__main__":

@@ -91,11 +91,11 @@ class Batcher:
             cuts = range(0, rows, limit)
             parts = [await self.run({n: a[i : i + limit] for n, a in feeds.items()}, alone=alone, begun=begun) for i in cuts]
             return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        call = current_call()
-        _check_deadline(call)
+        call, start = current_call(), time.monotonic()
+        if call is not None and call.deadline_s is not None and start >= call.deadline_s:
+            raise _too_late()
         if self.at_once(rows):
             self._count(rows)
-            start = time.monotonic()
             outputs = self._session.run(feeds)
             if call is not None:
                 call.waited(0.0, time.monotonic() - start)
@@ -217,11 +217,6 @@ class Batcher:
                 part = {name: array[start : start + request.rows] for name, array in outputs.items()}
                 request.answer.set_result(part)
             start += request.rows
-
-
-def _check_deadline(call: Call | None) -> None:
-    if call is not None and call.expired():
-        raise _too_late()
 
 
 def _too_late() -> DeadlineExceeded:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from types import TracebackType
 
 import grpc
@@ -18,6 +19,7 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from bridge.access import Access
 from bridge.errors import DeadlineExceeded, ResourceExhausted, code_of
+from bridge.patience import Patience
 
 SEVERAL = "several"
 RETRY_SECONDS = 0.05
@@ -28,7 +30,7 @@ _process = secrets.token_hex(4)
 log = logging.getLogger("metabridge.calls")
 
 
-@dataclass
+@dataclass(slots=True)
 class Call:
     """A call that runs. Times are of `time.monotonic`; `queue_s` and `run_s` are sums over the graphs that ran for it."""
 
@@ -75,7 +77,7 @@ def shared_work(name: str) -> tuple[Call, Context]:
     return work, context
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Metadata:
     """What a caller sends beside the request."""
 
@@ -119,37 +121,44 @@ class Calls:
     answer_seconds: float = 60.0
     answer_bytes: int = 4 << 20
 
+    @cached_property
+    def patience(self) -> Patience:
+        """Return what ends the waits for requests."""
+        return Patience(self.request_seconds)
+
     def begin(self, method: MethodDescriptor, protocol: str, metadata: Metadata) -> Running:
         """Return the context in which a call runs.
 
         Entering it raises `Unauthenticated`, `DeadlineExceeded` or `ResourceExhausted`, which end a call before its request is
         read.
         """
-        return Running(self, method, protocol, metadata)
+        return Running(self, *_names(method), protocol, metadata)
+
+
+@cache
+def _names(method: MethodDescriptor) -> tuple[str, str]:
+    """Return the full names of a method and of its service."""
+    return method.full_name, method.containing_service.full_name
 
 
 class Running:
     """The context of one call: `with calls.begin(…) as call`."""
 
-    def __init__(self, calls: Calls, method: MethodDescriptor, protocol: str, metadata: Metadata) -> None:
-        self._calls = calls
-        self._service = method.containing_service.full_name
-        self._metadata = metadata
+    __slots__ = ("_authorization", "_calls", "_has_place", "_service", "call")
+
+    def __init__(self, calls: Calls, method: str, service: str, protocol: str, metadata: Metadata) -> None:
+        self._calls, self._service, self._authorization = calls, service, metadata.authorization
         self._has_place = False
-        left = metadata.seconds_left
-        self.call = Call(
-            method.full_name,
-            protocol,
-            _request_id(metadata.request_id),
-            metadata.trace_parent,
-            None if left is None else time.monotonic() + left,
-        )
+        now, left = time.monotonic(), metadata.seconds_left
+        deadline_s = None if left is None else now + left
+        request_id = _request_id(metadata.request_id)
+        self.call = Call(method, protocol, request_id, metadata.trace_parent, deadline_s, "", now)
 
     def __enter__(self) -> Call:
         _current.set(self.call)
         try:
-            self._calls.access.check(self._service, self._metadata.authorization)
-            if self.call.expired():
+            self._calls.access.check(self._service, self._authorization)
+            if self.call.deadline_s is not None and self.call.deadline_s <= self.call.started_s:
                 raise DeadlineExceeded("the deadline was past when the call arrived; give it more time")
             self._calls.places.take()
             self._has_place = True
@@ -181,4 +190,4 @@ class Running:
 
 def _request_id(given: str) -> str:
     """Return the caller's id where it is one, else a new one."""
-    return given if _REQUEST_ID.fullmatch(given) else f"{_process}-{next(_numbers)}"
+    return given if given and _REQUEST_ID.fullmatch(given) else f"{_process}-{next(_numbers)}"

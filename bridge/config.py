@@ -84,6 +84,9 @@ class ServeConfig:
     """PEM file with the authorities of clients' certificates (mutual TLS): who has none is not let in."""
     insecure: bool = False
     """Let other machines in without TLS or a token: on a network where everybody is trusted."""
+    workers: int = 1
+    """Processes that serve both ports together, on Linux: each has its own models, sessions and limits, and keeps its
+    connections. 1 serves in this process."""
     cors_origins: tuple[str, ...] = ()
     """Origins of web pages that may call the web port, https://game.example; none by default."""
     allowed_hosts: tuple[str, ...] = ()

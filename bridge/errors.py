@@ -111,6 +111,14 @@ def check_answer(size: int, limit: int) -> None:
         raise ResourceExhausted(f"{message} (clients have a limit of their own)")
 
 
+_CLASSES: dict[str, type[ServiceError]] = {kind.code.name: kind for kind in ServiceError.__subclasses__()}
+
+
+def service_error(code: str, message: str, field: str = "", retry_s: float | None = None) -> ServiceError:
+    """Return the error of another process, by the name of its code."""
+    return _CLASSES[code](message, field=field, retry_s=retry_s)
+
+
 def code_of(error: BaseException) -> grpc.StatusCode:
     """Return the code that an exception ends a call with."""
     return error.code if isinstance(error, ServiceError) else grpc.StatusCode.INTERNAL

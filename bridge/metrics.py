@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import cache
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+import grpc
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from bridge.calls import Call
 from bridge.game_sessions import GameSessions
+from bridge.histograms import Histogram
 from bridge.registry import Registry
 from bridge.reloader import Reloader
 from bridge.v1.model_service_pb2 import ModelState
@@ -28,49 +30,28 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        names = ["method", "model"]
-        self._calls = Counter(f"{PREFIX}_calls", "Calls that ended.", ["method", "protocol", "code"], registry=self._registry)
-        self._seconds = Histogram(
-            f"{PREFIX}_call_seconds", "Seconds from a call's begin to its end.", names, buckets=SECONDS, registry=self._registry
-        )
-        self._phases = Histogram(
-            f"{PREFIX}_call_phase_seconds",
-            "Seconds of a call in queues, in ONNX Runtime, and for everything else (checks, arrays, pictures).",
-            [*names, "phase"],
-            buckets=SECONDS,
-            registry=self._registry,
-        )
-        self._rows = Histogram(
-            f"{PREFIX}_batch_rows", "Rows of an ONNX Runtime run.", ["model", "graph"], buckets=ROWS, registry=self._registry
-        )
-        self._agents = Counter(
-            f"{PREFIX}_agents_answered",
-            "Agents that were given an action, by where it comes from: the model, the last action, a neutral one.",
-            ["model", "source"],
-            registry=self._registry,
-        )
-        self._sources = cache(self._agents.labels)
-        self._children = cache(self._phase_children)
-        self._counts = cache(self._calls.labels)
+        self._counts = _Counts()
+        self._registry.register(self._counts)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
 
     def observe(self, call: Call) -> None:
         """Count a call that has ended."""
-        self._counts(call.method, call.protocol, call.code.name).inc()
-        total, phases = self._children(call.method, call.model)
-        seconds = call.ended_s - call.started_s
+        counts = self._counts
+        counts.ended[call.method, call.protocol, call.code] += 1
+        times = counts.times.get((call.method, call.model)) or counts.new_times(call.method, call.model)
+        seconds, queue_s, run_s = call.ended_s - call.started_s, call.queue_s, call.run_s
+        total, queue, run, encode = times
         total.observe(seconds)
-        for phase, value in zip(phases, (call.queue_s, call.run_s, max(seconds - call.queue_s - call.run_s, 0.0)), strict=True):
-            phase.observe(value)
-
+        queue.observe(queue_s)
+        run.observe(run_s)
+        encode.observe(max(seconds - queue_s - run_s, 0.0))
         for model, source, count in call.answers:
-            self._sources(model, source).inc(count)
+            counts.answered[model, source] += count
 
     def rows_of(self, model: str, graph: str) -> Callable[[float], None]:
         """Return what a batcher calls with the rows of each run."""
-        observe: Callable[[float], None] = self._rows.labels(model, graph).observe
-        return observe
+        return self._counts.rows.setdefault((model, graph), Histogram(ROWS)).observe
 
     def watch(self, registry: Registry, reloader: Reloader, sessions: GameSessions) -> None:
         """Show, from now on, what these hold at the moment of asking."""
@@ -80,8 +61,50 @@ class Metrics:
         """Return all metrics in Prometheus's text format."""
         return generate_latest(self._registry)
 
-    def _phase_children(self, method: str, model: str) -> tuple[Histogram, tuple[Histogram, ...]]:
-        return self._seconds.labels(method, model), tuple(self._phases.labels(method, model, phase) for phase in PHASES)
+
+class _Counts(Collector):
+    """What was counted since the start: calls by how they ended, where their time and their actions came from, rows of runs."""
+
+    def __init__(self) -> None:
+        self.ended: Counter[tuple[str, str, grpc.StatusCode]] = Counter()
+        self.answered: Counter[tuple[str, str]] = Counter()
+        self.times: dict[tuple[str, str], tuple[Histogram, ...]] = {}
+        self.rows: dict[tuple[str, str], Histogram] = {}
+
+    def new_times(self, method: str, model: str) -> tuple[Histogram, ...]:
+        """Return new histograms of a method's calls for a model: of the whole, and of each phase."""
+        times = tuple(Histogram(SECONDS) for _ in ("whole", *PHASES))
+        self.times[method, model] = times
+        return times
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the counters and histograms."""
+        calls = CounterMetricFamily(f"{PREFIX}_calls", "Calls that ended.", labels=["method", "protocol", "code"])
+        for (method, protocol, code), count in self.ended.copy().items():
+            calls.add_metric([method, protocol, code.name], count)
+        answered = CounterMetricFamily(
+            f"{PREFIX}_agents_answered",
+            "Agents that were given an action, by where it comes from: the model, the last action, a neutral one.",
+            labels=["model", "source"],
+        )
+        for key, count in self.answered.copy().items():
+            answered.add_metric(list(key), count)
+        yield from (calls, answered)
+        names = ["method", "model"]
+        whole = HistogramMetricFamily(f"{PREFIX}_call_seconds", "Seconds from a call's begin to its end.", labels=names)
+        parts = HistogramMetricFamily(
+            f"{PREFIX}_call_phase_seconds",
+            "Seconds of a call in queues, in ONNX Runtime, and for everything else (checks, arrays, pictures).",
+            labels=[*names, "phase"],
+        )
+        for key, (total, *phases) in self.times.copy().items():
+            whole.add_metric(list(key), *total.shown())
+            for phase, histogram in zip(PHASES, phases, strict=True):
+                parts.add_metric([*key, phase], *histogram.shown())
+        rows = HistogramMetricFamily(f"{PREFIX}_batch_rows", "Rows of an ONNX Runtime run.", labels=["model", "graph"])
+        for key, histogram in self.rows.copy().items():
+            rows.add_metric(list(key), *histogram.shown())
+        yield from (whole, parts, rows)
 
 
 class _State(Collector):

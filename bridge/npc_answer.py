@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,40 @@ LOST_MESSAGE = (
 )
 
 
-def chosen(batch: GroupBatch, outputs: Arrays, memory: NpcMemory | None) -> pb.GroupActions:
-    """Return the group's answer to checked `outputs`, arrays [N, ...] by name.
+def chosen(batch: GroupBatch, outputs: Arrays, memory: NpcMemory | None, message: pb.GroupActions) -> None:
+    """Write the group's answer to checked `outputs`, arrays [N, ...] by name.
 
     Agents that failed get what `memory` last had of them, or their neutral action.
     """
+    spec = batch.spec
+    actions = {action.name: outputs[action.name] for action in spec.actions}
+    message.name = batch.name
+    message.model.CopyFrom(batch.model.served_by())
+    if batch.faults or (batch.lost is not None and batch.lost.any()):
+        actions = _with_faults(batch, outputs, actions, memory, message)
+    else:
+        message.MergeFromString(_all_chosen(len(batch.agents)))
+        if spec.log_probability:
+            message.log_probabilities.extend(outputs[LOG_PROBABILITY].tolist())
+    tensors.write_arrays(message.actions, actions)
+    if memory is None and spec.states:
+        tensors.write_arrays(message.states, states_after(batch, outputs))
+
+
+@lru_cache(maxsize=256)
+def _all_chosen(rows: int) -> bytes:
+    """Return a serialised answer whose agents all act as the policy says, without the actions."""
+    message = pb.GroupActions(statuses=[AGENT_OK] * rows, sources=[FROM_MODEL] * rows)
+    data: bytes = message.SerializeToString()
+    return data
+
+
+def _with_faults(
+    batch: GroupBatch, outputs: Arrays, actions: Arrays, memory: NpcMemory | None, message: pb.GroupActions
+) -> Arrays:
+    """Write statuses, sources and failures where some agents failed or lost their state; return the actions of all."""
     spec, rows = batch.spec, len(batch.agents)
     statuses, sources = [AGENT_OK] * rows, [FROM_MODEL] * rows
-    actions = {action.name: outputs[action.name] for action in spec.actions}
     log_probabilities = outputs[LOG_PROBABILITY] if spec.log_probability else np.empty(0, np.float32)
     if batch.faults:
         failed = np.array(sorted(batch.faults), np.intp)
@@ -49,41 +76,35 @@ def chosen(batch: GroupBatch, outputs: Arrays, memory: NpcMemory | None) -> pb.G
         if row not in batch.faults:
             statuses[row] = LOST
             failures.append(_failure(batch, row, Fault(LOST, f"{batch.path}.episode_starts", LOST_MESSAGE)))
-    return pb.GroupActions(
-        name=batch.name,
-        model=batch.model.served_by(),
-        actions=tensors.from_arrays(actions),
-        statuses=statuses,
-        sources=sources,
-        failures=failures,
-        log_probabilities=log_probabilities,
-        states=() if memory is not None or not spec.states else tensors.from_arrays(states_after(batch, outputs)),
-    )
+    message.statuses.extend(statuses)
+    message.sources.extend(sources)
+    message.failures.extend(failures)
+    message.log_probabilities.extend(log_probabilities.tolist())
+    return actions
 
 
-def late(batch: GroupBatch, memory: NpcMemory | None) -> pb.GroupActions:
-    """Return the answer of a group whose policy is not ready in time: what its agents last did, or their neutral actions."""
+def late(batch: GroupBatch, memory: NpcMemory | None, message: pb.GroupActions) -> None:
+    """Write the answer of a group whose policy is not ready in time: what its agents last did, or their neutral actions."""
     spec, rows = batch.spec, len(batch.agents)
     cached, actions = _instead(batch, np.arange(rows), memory)
     statuses = [LATE] * rows
     for row, fault in batch.faults.items():
         statuses[row] = fault.status
-    return pb.GroupActions(
-        name=batch.name,
-        model=batch.model.served_by(),
-        actions=tensors.from_arrays(actions),
-        statuses=statuses,
-        sources=np.where(cached, pb.SOURCE_CACHE, pb.SOURCE_FALLBACK).tolist(),
-        failures=_failures(batch),
-        log_probabilities=np.zeros(rows if spec.log_probability else 0, np.float32),
-        states=() if memory is not None or not spec.states else tensors.from_arrays(states_after(batch, None)),
-    )
+    message.name = batch.name
+    message.model.CopyFrom(batch.model.served_by())
+    message.statuses.extend(statuses)
+    message.sources.extend(np.where(cached, pb.SOURCE_CACHE, pb.SOURCE_FALLBACK).tolist())
+    message.failures.extend(_failures(batch))
+    message.log_probabilities.extend([0.0] * rows if spec.log_probability else [])
+    tensors.write_arrays(message.actions, actions)
+    if memory is None and spec.states:
+        tensors.write_arrays(message.states, states_after(batch, None))
 
 
 def fail_overflown(batch: GroupBatch, outputs: Mapping[str, Array]) -> None:
     """Mark agents whose finite observations drove the policy out of its numbers: no NaN ever reaches a game or a state."""
     for name, array in outputs.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if array.dtype.kind == "f" and not tensors.is_finite(array):
             bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
             message = f'the policy makes of the observation no finite "{name}", expected numbers like those of its training'
             batch.fail(bad, INVALID, f"{batch.path}.observations", message)

@@ -17,6 +17,7 @@ from bridge.model_card import TensorSpec
 from bridge.npc_card import MASK, NOISE, ActionSpec, ObservationSpec, Spec, StateSpec, bounds
 from bridge.registry import ServedModel
 from bridge.v1 import npc_service_pb2 as pb
+from bridge.v1 import tensor_pb2
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -77,18 +78,17 @@ def check_group(group: pb.PolicyGroup, path: str, model: ServedModel, request: p
     """
     spec: Spec = model.spec
     agents = _agents(group, path)
-    rows = len(agents)
-    if len(group.episode_starts) not in (0, rows):
-        message = f"{len(group.episode_starts)} flags for {rows} agents, expected none or {rows}"
+    rows, starts, observations = len(agents), group.episode_starts, group.observations
+    if starts and len(starts) != rows:
+        message = f"{len(starts)} flags for {rows} agents, expected none or {rows}"
         raise InvalidArgument(message, field=f"{path}.episode_starts")
-    names = {observation.name for observation in spec.observations}
-    inputs = [tensor for tensor in model.card.graph("policy").inputs if tensor.name in names]
-    feeds = tensors.match_named(group.observations, inputs, rows, f"{path}.observations")
-    starts = np.array(group.episode_starts, bool) if group.episode_starts else np.zeros(rows, bool)
-    batch = GroupBatch(model, group.name, path, agents, feeds, starts, _budget(group, path, request))
-    places = {named.name: f"{path}.observations[{i}].tensor" for i, named in enumerate(group.observations)}
+    inputs = model.inputs["policy"]
+    wanted = [inputs[observation.name] for observation in spec.observations]
+    feeds = tensors.match_named(observations, wanted, rows, f"{path}.observations")
+    flags = np.array(starts, bool) if starts else np.zeros(rows, bool)
+    batch = GroupBatch(model, group.name, path, agents, feeds, flags, _budget(group, path, request))
     for observation in spec.observations:
-        _check_observation(batch, observation, places[observation.name])
+        _check_observation(batch, observation, observations)
     if spec.mask_size or group.HasField("action_mask"):
         feeds[MASK] = _mask(group, spec, batch)
     if spec.noise_size or group.sampling not in SAMPLINGS:
@@ -120,14 +120,17 @@ def _agents(group: pb.PolicyGroup, path: str) -> list[int]:
     return ids
 
 
-def _check_observation(batch: GroupBatch, spec: ObservationSpec, field: str) -> None:
+def _check_observation(batch: GroupBatch, spec: ObservationSpec, given: Sequence[tensor_pb2.NamedTensor]) -> None:
     """Mark agents with values that no policy takes and give them zeros, so that nothing of theirs reaches the batch.
 
     That is NaN and infinity; and for whole numbers, of which a policy makes categories, any beyond the card's range.
     """
     array = batch.feeds[spec.name]
+    is_float = array.dtype.kind == "f"
+    if is_float and tensors.is_finite(array):
+        return
     flat = array.reshape(len(array), -1)
-    if array.dtype.kind == "f":
+    if is_float:
         wrong, expected = ~np.isfinite(flat), "a finite number"
     else:
         low, high = bounds(spec.low, -np.inf), bounds(spec.high, np.inf)
@@ -137,6 +140,8 @@ def _check_observation(batch: GroupBatch, spec: ObservationSpec, field: str) -> 
     bad = wrong.any(axis=1)
     if not bad.any():
         return
+    place = [named.name for named in given].index(spec.name)
+    field = f"{batch.path}.observations[{place}].tensor"
     for row in np.flatnonzero(bad).tolist():
         element = int(wrong[row].argmax())
         called = f' ("{spec.elements[element]}")' if spec.elements else ""
@@ -202,9 +207,8 @@ def _brought(batch: GroupBatch, group: pb.PolicyGroup, spec: Spec, session_id: s
             raise _no_states(batch)
         batch.feeds.update({state.name: initial(state, rows) for state in spec.states})
         return
-    names = {state.name for state in spec.states}
-    inputs = [tensor for tensor in batch.model.card.graph("policy").inputs if tensor.name in names]
-    states = tensors.match_named(group.states, inputs, rows, path)
+    inputs = batch.model.inputs["policy"]
+    states = tensors.match_named(group.states, [inputs[state.name] for state in spec.states], rows, path)
     anew = batch.starts.copy()
     for i, named in enumerate(group.states):
         array = states[named.name]

@@ -30,12 +30,16 @@ _background: set[asyncio.Task[None]] = set()
 
 
 class Turn:
-    """One group's turn in a call; `due_s` is the moment of `time.monotonic` when its answer is due, if there is one."""
+    """One group's turn in a call, whose answer goes into `message`.
 
-    def __init__(self, batch: GroupBatch, memory: NpcMemory | None, due_s: float | None) -> None:
+    `due_s` is the moment of `time.monotonic` when it is due, if there is one.
+    """
+
+    def __init__(self, batch: GroupBatch, memory: NpcMemory | None, due_s: float | None, message: pb.GroupActions) -> None:
         self.batch = batch
         self.memory = memory
         self.due_s = due_s
+        self.message = message
         self.is_late = False
         self.outputs: Arrays = {}
         self._taken: asyncio.Future[None] | None = None
@@ -77,40 +81,38 @@ class Turn:
         """Return whether the policy would run now, without waiting for anything."""
         return self.others() is None and self.batch.model.batchers["policy"].at_once(len(self.batch.agents))
 
-    def answer(self) -> pb.GroupActions:
-        """Return the answer to what the policy made, and keep it."""
+    def answer(self) -> None:
+        """Write the answer to what the policy made, and keep it."""
         fail_overflown(self.batch, self.outputs)
-        message = chosen(self.batch, self.outputs, self.memory)
+        chosen(self.batch, self.outputs, self.memory, self.message)
         if self.memory is not None:
             self.memory.keep(self.batch, self.outputs)
-        self._count(message, len(self.batch.agents) - len(self.batch.faults))
-        return message
+        self._count(len(self.batch.agents) - len(self.batch.faults))
 
-    def answer_late(self, task: asyncio.Task[None]) -> pb.GroupActions:
-        """Return the answer without the policy; `task`, which runs it, goes on if that is of use to anybody."""
-        message = late(self.batch, self.memory)
-        self._count(message, 0)
+    def answer_late(self, task: asyncio.Task[None]) -> None:
+        """Write the answer without the policy; `task`, which runs it, goes on if that is of use to anybody."""
+        late(self.batch, self.memory, self.message)
+        self._count(0)
         if self.memory is None:
             task.cancel()
-            return message
+            return
         self.memory.begin()
         self.memory.not_chosen(self.batch)
         if task.done() or self.others() is not None:
             task.cancel()
-            return message
+            return
         self.take()
         self.is_late = True
         _background.add(task)
         task.add_done_callback(self._end_late)
-        return message
 
-    def _count(self, message: pb.GroupActions, from_model: int) -> None:
+    def _count(self, from_model: int) -> None:
         """Note in the call's record where the actions come from."""
         call = current_call()
         if call is None:
             return
         name, agents = self.batch.model.card.name, len(self.batch.agents)
-        cached = 0 if from_model == agents else list(message.sources).count(pb.SOURCE_CACHE)
+        cached = 0 if from_model == agents else list(self.message.sources).count(pb.SOURCE_CACHE)
         for source, count in (("model", from_model), ("cache", cached), ("fallback", agents - from_model - cached)):
             if count:
                 call.answers.append((name, source, count))
@@ -129,8 +131,8 @@ class Turn:
             self.release()
 
 
-async def answer_all(turns: Sequence[Turn]) -> list[pb.GroupActions]:
-    """Return the answer of every group, in order; a call that fails or is cancelled leaves everything as it was.
+async def answer_all(turns: Sequence[Turn]) -> None:
+    """Write the answer of every group; a call that fails or is cancelled leaves everything as it was.
 
     Raises what the batchers do, but a full queue is no error of a group with a frame budget: it is late at once.
     """
@@ -138,8 +140,10 @@ async def answer_all(turns: Sequence[Turn]) -> list[pb.GroupActions]:
     try:
         if not bound or (len(turns) == 1 and not turns[0].overdue() and turns[0].at_once()):
             await _run(turns)
-            return [turn.answer() for turn in turns]
-        return await _answer_in_time(turns)
+            for turn in turns:
+                turn.answer()
+        else:
+            await _answer_in_time(turns)
     finally:
         for turn in turns:
             if not turn.is_late:
@@ -159,7 +163,7 @@ async def _run(turns: Sequence[Turn]) -> None:
         await asyncio.gather(*(turn.run() for turn in turns))
 
 
-async def _answer_in_time(turns: Sequence[Turn]) -> list[pb.GroupActions]:
+async def _answer_in_time(turns: Sequence[Turn]) -> None:
     """Run each group with a budget by itself, and the others together; answer when none is there to wait for."""
     tasks = {turn: asyncio.create_task(_run([turn])) for turn in turns if turn.due_s is not None}
     patient = [turn for turn in turns if turn.due_s is None]
@@ -171,12 +175,12 @@ async def _answer_in_time(turns: Sequence[Turn]) -> list[pb.GroupActions]:
             task.cancel()
             task.add_done_callback(_look)
         raise
-    answers = []
     for turn in turns:
         own = tasks.get(turn)
-        in_time = own is None or (own.done() and own.exception() is None)
-        answers.append(turn.answer() if own is None or in_time else turn.answer_late(own))
-    return answers
+        if own is None or (own.done() and own.exception() is None):
+            turn.answer()
+        else:
+            turn.answer_late(own)
 
 
 def _look(task: asyncio.Task[None]) -> None:

@@ -20,15 +20,16 @@ OPEN_PER_RUNNING = 4
 MAX_FILES = 65_536
 
 
-def channel_options(limits: Limits) -> list[tuple[str, int]]:
+def channel_options(limits: Limits, shared: bool = False) -> list[tuple[str, int]]:
     """Return gRPC's settings for a server that clients cannot wedge.
 
     Half-open connections end after 80 seconds, idle ones after `idle_seconds`; a client that pings without pause gets GOAWAY.
+    A `shared` port may be bound by other workers too.
     """
     return [
         ("grpc.max_receive_message_length", limits.max_message_bytes),
         ("grpc.max_send_message_length", -1),
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(shared)),
         ("grpc.max_concurrent_streams", limits.max_streams),
         ("grpc.max_metadata_size", limits.max_header_bytes),
         ("grpc.absolute_max_metadata_size", limits.max_header_bytes),
@@ -99,17 +100,32 @@ def bracket(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, shared: bool = False) -> socket.socket:
     """Return the web's listener; `StartError` where the port is taken."""
+    listener = _bound(host, port, "--web-port", shared)
+    listener.listen(128)
+    return listener
+
+
+def reserve(host: str, port: int, flag: str) -> socket.socket:
+    """Return a socket that holds a port for workers without taking its connections; `StartError` where it is taken."""
+    alone = _bound(host, port, flag, shared=False)  # a shared one would be let in beside another program's workers
+    port = alone.getsockname()[1]
+    alone.close()
+    return _bound(host, port, flag, shared=True)
+
+
+def _bound(host: str, port: int, flag: str, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(
         family, socket.SOCK_STREAM, socket.IPPROTO_TCP
     )  # unnamed, asyncio leaves Nagle's delay of 40 ms on
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise StartError(f"cannot bind {host}:{port}: {error}; choose another --web-port, or 0 for a free one") from error
-    listener.listen(128)
+        raise StartError(f"cannot bind {host}:{port}: {error}; choose another {flag}, or 0 for a free one") from error
     return listener

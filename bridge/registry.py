@@ -9,12 +9,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from bridge.batcher import Batcher
 from bridge.calls import current_call
 from bridge.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
-from bridge.model_card import ModelCard
+from bridge.model_card import ModelCard, TensorSpec
 from bridge.v1 import model_service_pb2
 from bridge.v1.model_service_pb2 import MODEL_STATE_DRAINING, MODEL_STATE_FAILED, MODEL_STATE_LOADING
 
@@ -51,6 +52,11 @@ class ServedModel:
         """Return the model's name and version."""
         return self.card.name, self.card.version
 
+    @cached_property
+    def inputs(self) -> dict[str, dict[str, TensorSpec]]:
+        """Return what each graph takes, by the graph's name and the input's."""
+        return {graph.name: {spec.name: spec for spec in graph.inputs} for graph in self.card.graphs}
+
     def served_by(self) -> model_service_pb2.ServedBy:
         """Return what an answer says about the model that made it."""
         return model_service_pb2.ServedBy(name=self.card.name, version=self.card.version, provider=self.provider)
@@ -78,6 +84,7 @@ class Registry:
 
     def __init__(self) -> None:
         self.served: Mapping[Key, ServedModel] = {}
+        self._latest: dict[str, ServedModel] = {}
         self.unserved: Mapping[Key, UnservedModel] = {}
         self.ready = False
         self._drained: list[weakref.ref[ServedModel]] = []
@@ -92,6 +99,7 @@ class Registry:
         before = {key: model for key, model in self.served.items() if key[0] == name}
         after = {(name, version): model for version, model in served.items()}
         self.served = {key: model for key, model in self.served.items() if key[0] != name} | after
+        self._latest = {key[0]: self.served[key] for key in sorted(self.served)}
         rest = {key: entry for key, entry in self.unserved.items() if key[0] != name}
         self.unserved = rest | {(name, version): entry for version, entry in unserved.items()}
         left = [weakref.ref(model) for key, model in before.items() if after.get(key) is not model]
@@ -139,9 +147,10 @@ class Registry:
         return model
 
     def _select(self, name: str, version: int, name_field: str, version_field: str, field: str) -> ServedModel:
+        model = self.served.get((name, version)) if version else self._latest.get(name)
+        if model is not None:
+            return model
         versions = sorted(v for n, v in self.served if n == name)
-        if version in versions or (not version and versions):
-            return self.served[(name, version or versions[-1])]
         others = {v: entry for (n, v), entry in self.unserved.items() if n == name}
         entry = others.get(version or max(others, default=0))
         if entry is not None and (version or not versions):

@@ -7,7 +7,7 @@ The request's bytes are parsed inside the wrapper, because gRPC for Python answe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, NoReturn
 
@@ -18,16 +18,26 @@ from google.protobuf.message_factory import GetMessageClass
 
 from bridge.calls import REQUEST_ID_KEY, TRACE_KEY, Calls, Metadata, Running, current_call
 from bridge.errors import InvalidArgument, Unimplemented, check_answer, not_taken, to_status, too_slow
+from bridge.patience import Patience
 
 DETAILS_KEY = "grpc-status-details-bin"
-ANSWER_ENCODING_KEY = "x-answer-encoding"
+ANSWER_ENCODING_KEY, GZIP = "x-answer-encoding", "gzip"
 ABORT_SECONDS = 1.0
 
 
-def generic_handler(descriptor: ServiceDescriptor, service: object, calls: Calls) -> grpc.GenericRpcHandler:
-    """Return the handler that serves every method of `descriptor` with the equally named method of `service`."""
-    handlers = {method.name: _method_handler(method, getattr(service, method.name), calls) for method in descriptor.methods}
-    return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
+class Methods(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """The handler that serves every method of services with the equally named method of their objects."""
+
+    def __init__(self, services: Sequence[tuple[ServiceDescriptor, object]], calls: Calls) -> None:
+        self._handlers = {
+            f"/{descriptor.full_name}/{method.name}": _handler(method, getattr(service, method.name), calls)
+            for descriptor, service in services
+            for method in descriptor.methods
+        }
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        """Return the handler of a call, or `None` for an unknown method."""
+        return self._handlers.get(details.method)
 
 
 def parse(data: bytes, method: MethodDescriptor) -> Any:
@@ -39,7 +49,7 @@ def parse(data: bytes, method: MethodDescriptor) -> Any:
         raise InvalidArgument(message) from error
 
 
-def _method_handler(method: MethodDescriptor, function: Callable[..., Any], calls: Calls) -> grpc.RpcMethodHandler:
+def _handler(method: MethodDescriptor, function: Callable[..., Any], calls: Calls) -> grpc.RpcMethodHandler:
     if method.client_streaming:
         return grpc.stream_stream_rpc_method_handler(_duplex(method, function, calls))
     if method.server_streaming:
@@ -47,9 +57,15 @@ def _method_handler(method: MethodDescriptor, function: Callable[..., Any], call
     return grpc.stream_unary_rpc_method_handler(_unary(method, function, calls))
 
 
-def begin(calls: Calls, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> Running:
+def head(context: grpc.aio.ServicerContext[Any, Any]) -> dict[str, str]:
+    """Return a call's metadata; gRPC makes them anew each time that it is asked."""
+    return dict(context.invocation_metadata() or ())
+
+
+def begin(
+    calls: Calls, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any], given: Mapping[str, str]
+) -> Running:
     """Begin a call with what its metadata and its deadline say."""
-    given: dict[str, str] = dict(context.invocation_metadata() or ())
     metadata = Metadata(
         given.get("authorization", ""), given.get(REQUEST_ID_KEY, ""), given.get(TRACE_KEY, ""), context.time_remaining()
     )
@@ -63,12 +79,14 @@ def serialise(message: Message) -> bytes:
 
 
 def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message]], calls: Calls) -> Callable[..., Any]:
-    async def unary(stream: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+    async def unary(stream: object, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         try:
-            with begin(calls, method, context):
-                answer = serialise(await function(await receive(stream, method, calls.request_seconds)))
+            given = head(context)
+            with begin(calls, method, context, given):
+                answer = serialise(await function(await receive(context, method, calls.patience)))
                 check_answer(len(answer), calls.answer_bytes)
-                await _compress(context)
+                if given.get(ANSWER_ENCODING_KEY) == GZIP:
+                    await _compress(context)
                 return answer
         except Exception as error:
             await abort(error, method, context)
@@ -79,15 +97,14 @@ def _unary(method: MethodDescriptor, function: Callable[[Any], Awaitable[Message
 def _stream(
     method: MethodDescriptor, function: Callable[[Any], AsyncGenerator[Message, None]], calls: Calls
 ) -> Callable[..., Any]:
-    async def stream(data: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    async def stream(stream: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         try:
-            with begin(calls, method, context):
-                await _compress(context)
-                async with aclosing(function(await receive(data, method, calls.request_seconds))) as answers:
-                    async for message in answers:
-                        part = serialise(message)
-                        check_answer(len(part), calls.answer_bytes)
-                        await _write(context, part, calls.answer_seconds)
+            given = head(context)
+            with begin(calls, method, context, given):
+                if given.get(ANSWER_ENCODING_KEY) == GZIP:
+                    await _compress(context)
+                request = await receive(context, method, calls.patience)
+                await _write_all(function(request), context, calls)
         except Exception as error:
             await abort(error, method, context)
 
@@ -97,49 +114,56 @@ def _stream(
 def _duplex(
     method: MethodDescriptor, function: Callable[[AsyncIterator[Any]], AsyncGenerator[Message, None]], calls: Calls
 ) -> Callable[..., Any]:
-    async def duplex(data: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    async def duplex(stream: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         try:
-            with begin(calls, method, context):
-                requests = (parse(each, method) async for each in data)  # each when it is taken, so that none wait in memory
-                async with aclosing(function(requests)) as answers:
-                    async for message in answers:
-                        part = serialise(message)
-                        check_answer(len(part), calls.answer_bytes)
-                        await _write(context, part, calls.answer_seconds)
+            with begin(calls, method, context, head(context)):
+                await _write_all(function(_requests(context, method)), context, calls)
         except Exception as error:
             await abort(error, method, context)
 
     return duplex
 
 
-async def receive(stream: AsyncIterator[bytes], method: MethodDescriptor, seconds: float) -> Any:
+async def receive(context: grpc.aio.ServicerContext[Any, Any], method: MethodDescriptor, patience: Patience) -> Any:
     """Read the call's only message, here and not by gRPC: one without a token would keep its place until it had sent all.
 
-    Raises `DeadlineExceeded` when it is not whole in `seconds`: a call that never sends it would keep its place for ever.
+    It is asked of the context: the stream would put an asynchronous generator in between. Raises `DeadlineExceeded` when
+    `patience` ends before it is whole: a call that never sends it would keep its place for ever.
     """
     try:
-        async with asyncio.timeout(seconds):
-            async for data in stream:
-                return parse(data, method)
+        data = await patience.wait(context.read())
     except TimeoutError as error:
-        raise too_slow(seconds) from error
-    raise Unimplemented("no message, expected one")
+        raise too_slow(patience.seconds) from error
+    if data is grpc.aio.EOF:
+        raise Unimplemented("no message, expected one")
+    return parse(data, method)
+
+
+async def _requests(context: grpc.aio.ServicerContext[Any, Any], method: MethodDescriptor) -> AsyncIterator[Any]:
+    """Yield what the client sends, each read when it is taken, so that none wait in memory."""
+    while (data := await context.read()) is not grpc.aio.EOF:
+        yield parse(data, method)
 
 
 async def _compress(context: grpc.aio.ServicerContext[Any, Any]) -> None:
-    """Compress what is sent from here on where the client asks for it, by a key: how its request was packed no Python sees."""
-    if (ANSWER_ENCODING_KEY, "gzip") in (context.invocation_metadata() or ()):
-        context.set_compression(grpc.Compression.Gzip)
-        await context.send_initial_metadata(())  # without it, gRPC forgets the encoding of a unary answer
+    """Compress what is sent from here on, as the client asks by a key: how its request was packed no Python sees."""
+    context.set_compression(grpc.Compression.Gzip)
+    await context.send_initial_metadata(())  # without it, gRPC forgets the encoding of a unary answer
 
 
-async def _write(context: grpc.aio.ServicerContext[Any, Any], data: bytes, seconds: float) -> None:
-    """Send a message of a stream; `DeadlineExceeded` when the client leaves those before it untaken for `seconds`."""
-    try:
-        async with asyncio.timeout(seconds):
-            await context.write(data)
-    except TimeoutError as error:
-        raise not_taken(seconds) from error
+async def _write_all(
+    messages: AsyncGenerator[Message, None], context: grpc.aio.ServicerContext[Any, Any], calls: Calls
+) -> None:
+    """Send the messages of a stream; `DeadlineExceeded` when the client leaves those before one untaken for too long."""
+    async with aclosing(messages) as answers:
+        async for message in answers:
+            part = serialise(message)
+            check_answer(len(part), calls.answer_bytes)
+            try:
+                async with asyncio.timeout(calls.answer_seconds):
+                    await context.write(part)
+            except TimeoutError as error:
+                raise not_taken(calls.answer_seconds) from error
 
 
 async def abort(error: Exception, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:

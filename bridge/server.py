@@ -8,11 +8,12 @@ import json
 import logging
 import os
 import signal
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import onnxruntime
@@ -27,17 +28,21 @@ from bridge.game_sessions import GameSessions, KeptLimits
 from bridge.metrics import Metrics
 from bridge.ports import bind_tcp, bind_unix, bracket, channel_options, listen, most_open_calls, raise_file_limit
 from bridge.probe import Probe, ProbeSettings, cache_folder
-from bridge.providers import choose_providers
+from bridge.providers import ProviderError, choose_providers
 from bridge.registry import Registry, ServedModel, UnservedModel
 from bridge.reloader import Reloader
-from bridge.rpc import generic_handler
+from bridge.rpc import Methods
 from bridge.services import admin, family_modules, kserve
 from bridge.services import model as model_service
 from bridge.serving_settings import parse_overrides
 from bridge.standard_services import health_handler, reflection_handlers
-from bridge.start_checks import check, command_settings, open_tls, read_access, version_policy
-from bridge.tracing import open_tracing
+from bridge.start_checks import StartError, check, command_settings, open_tls, read_access, version_policy
+from bridge.supervisor import Supervisor
+from bridge.tracing import TracingError, open_tracing
 from bridge.web import WebServer, web_server
+
+if TYPE_CHECKING:
+    from bridge.worker import Worker
 
 SWEEPS = 8
 """How often in the time to live of a game session what is too old is freed."""
@@ -48,12 +53,14 @@ class Sidecar:
     """A running sidecar: `async with Sidecar(config) as sidecar` serves until the block ends.
 
     gRPC's health service answers NOT_SERVING until every model is loaded and warmed up. Leaving the block stops taking calls,
-    gives those that run `drain_seconds`, and frees the ports.
+    gives those that run `drain_seconds`, and frees the ports. A sidecar that is one `worker` of several shares its ports with
+    the others, and binds them when its models are there.
     """
 
-    def __init__(self, config: ServeConfig) -> None:
+    def __init__(self, config: ServeConfig, worker: Worker | None = None) -> None:
         check(config)
         self.config = config
+        self._worker = worker
         self.port = 0
         self.web_port = 0
         self.registry = Registry()
@@ -82,13 +89,18 @@ class Sidecar:
     async def __aenter__(self) -> Sidecar:
         self._load_options = self._make_load_options()
         self.reloader.probe = self._make_probe(self._load_options)
+        if self._worker:
+            await self._worker.join(self)
+            await self.reloader.start()
+            await self._worker.catch_up()
         self._server = self._grpc_server()
         self.port = self._bind_grpc()
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.start()
         try:
             await self._start_web()
-            await self.reloader.start()
+            if not self._worker:
+                await self.reloader.start()
             self._sweep_task = asyncio.create_task(self._sweep())
             if self.config.watch_seconds:
                 self._watch_task = asyncio.create_task(self.reloader.watch(self.config.watch_seconds))
@@ -126,14 +138,14 @@ class Sidecar:
         modules = [model_service, kserve, *family_modules().values()]
         services = [(module.DESCRIPTOR, module.Service(self.registry, limits, self.sessions)) for module in modules]
         if self.access.admin_token:
-            services.append((admin.DESCRIPTOR, admin.Service(self.reloader)))
+            services.append((admin.DESCRIPTOR, admin.Service(self.reloader, self._worker)))
         return services
 
     def _grpc_server(self) -> Any:
         limits = self.config.limits
-        server = grpc.aio.server(options=channel_options(limits), maximum_concurrent_rpcs=most_open_calls(limits))
-        for descriptor, service in self._services:
-            server.add_generic_rpc_handlers((generic_handler(descriptor, service, self._calls),))
+        options = channel_options(limits, bool(self._worker))
+        server = grpc.aio.server(options=options, maximum_concurrent_rpcs=most_open_calls(limits))
+        server.add_generic_rpc_handlers((Methods(self._services, self._calls),))
         names = [descriptor.full_name for descriptor, _ in self._services]
         server.add_generic_rpc_handlers(
             (health_handler(self._health), *reflection_handlers([*names, health.SERVICE_NAME], self._calls))
@@ -151,12 +163,12 @@ class Sidecar:
             port = self.config.port and self.config.port + 1
         if port < 0:
             return
-        listener = listen(self.config.host, port)
+        listener = listen(self.config.host, port, bool(self._worker))
         self.web_port = listener.getsockname()[1]
         self._web = web_server(
             self._services,
             self._calls,
-            self.metrics,
+            self._show_metrics,
             tls=self._tls,
             allowed_hosts=self.config.allowed_hosts,
             limits=self.config.limits,
@@ -164,6 +176,10 @@ class Sidecar:
             drain_seconds=self.config.drain_seconds,
         )
         self._web_task = await self._web.start(listener)
+
+    async def _show_metrics(self) -> bytes:
+        """Return the metrics of this sidecar or, where it is one worker of several, of all of them."""
+        return await (self._worker.metrics() if self._worker else asyncio.to_thread(self.metrics.exposition))
 
     def _make_load_options(self) -> LoadOptions:
         return LoadOptions(
@@ -236,8 +252,11 @@ def _kept_limits(limits: Limits) -> KeptLimits:
     )
 
 
-async def serve(config: ServeConfig) -> None:
-    """Serve until SIGINT or SIGTERM, which end a start that still loads too; print the ready line on standard output."""
+async def serve(config: ServeConfig, worker: Worker | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, which end a start that still loads too; print the ready line on standard output.
+
+    A `worker` tells it to its supervisor instead.
+    """
     start, ready = time.perf_counter(), False
     raise_file_limit()
     stop, task = asyncio.Event(), asyncio.current_task()
@@ -252,9 +271,12 @@ async def serve(config: ServeConfig) -> None:
         with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers in its event loop
             loop.add_signal_handler(number, end)
     try:
-        async with Sidecar(config) as sidecar:
+        async with Supervisor(config) if config.workers > 1 and not worker else Sidecar(config, worker) as running:
             ready = True
-            print(sidecar.ready_line(), flush=True)
+            if worker:
+                await worker.announce(running.ready_line())
+            else:
+                print(running.ready_line(), flush=True)
             log.info("ready after %.2f s with ONNX Runtime %s", time.perf_counter() - start, onnxruntime.__version__)
             await stop.wait()
             log.info("stopping: calls that run get %.0f s", config.drain_seconds)
@@ -262,3 +284,13 @@ async def serve(config: ServeConfig) -> None:
         if not stop.is_set():
             raise
         log.info("stopped before it was ready")
+
+
+def run(config: ServeConfig, worker: Worker | None = None) -> int:
+    """Serve until a signal; return the exit code: 0, or 1 for a start that failed and was explained."""
+    try:
+        asyncio.run(serve(config, worker))
+    except (StartError, ProviderError, TracingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -76,12 +76,13 @@ class Session:
 
         Raises `SessionError` for outputs of other rows: a batch would give one caller another's.
         """
-        values = self._run_bound(feeds) if self.binds else self._session.run(self._outputs, dict(feeds))
+        values = self._run_bound(feeds) if self.binds else self._session.run(self._outputs, feeds)
+        outputs: dict[str, Array] = dict(zip(self._outputs, values, strict=True))
         rows = len(next(iter(feeds.values())))
-        for name, value in zip(self._outputs, values, strict=True):
-            if value.shape[:1] != (rows,):
+        for name, value in outputs.items():
+            if value.ndim == 0 or len(value) != rows:
                 raise SessionError(f"{self.graph.file}: output {name} of {rows} rows has shape {list(value.shape)}")
-        return dict(zip(self._outputs, values, strict=True))
+        return outputs
 
     def _run_bound(self, feeds: Mapping[str, Array]) -> list[Array]:
         binding = self._session.io_binding()

@@ -16,7 +16,8 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from bridge.calls import Calls
 from bridge.errors import ResourceExhausted, ServiceError
-from bridge.rpc import abort, begin, parse, receive, serialise
+from bridge.patience import Patience
+from bridge.rpc import abort, begin, head, parse, receive, serialise
 
 REFLECTION_SERVICES = ("grpc.reflection.v1.ServerReflection", reflection.SERVICE_NAME)
 MAX_HEALTH_CALLS = 32
@@ -31,17 +32,18 @@ def health_handler(servicer: health.aio.HealthServicer) -> grpc.GenericRpcHandle
     It asks for no token, hence it has a few of all calls' places, and its requests have `REQUEST_SECONDS` to come.
     """
     running: set[object] = set()
+    patience = Patience(REQUEST_SECONDS)
 
     def parsed(name: str) -> Any:
         method, function = _HEALTH.methods_by_name[name], getattr(servicer, name)
 
-        async def call(stream: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        async def call(stream: object, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             this = object()
             try:
                 if len(running) >= MAX_HEALTH_CALLS:
                     raise ResourceExhausted(f"{len(running)} calls ask for health already; end some that watch")
                 running.add(this)
-                return await function(await receive(stream, method, REQUEST_SECONDS), context)
+                return await function(await receive(context, method, patience), context)
             except ServiceError as error:
                 await abort(error, method, context)
             finally:
@@ -62,7 +64,7 @@ def reflection_handlers(names: Sequence[str], calls: Calls) -> tuple[grpc.Generi
 
     async def info(stream: AsyncIterator[bytes], context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
         try:
-            with begin(calls, _REFLECTION, context):
+            with begin(calls, _REFLECTION, context, head(context)):
                 requests = _until_idle(stream, calls.request_seconds)
                 async for answer in servicer.ServerReflectionInfo(requests, context):
                     yield answer

@@ -14,7 +14,7 @@ from bridge.models_folder import VersionPolicy, parse_policy
 from bridge.serving_settings import parse_overrides
 from bridge.tls import Tls, TlsError, TlsFiles
 
-MAX_PORT = 65_535
+MAX_PORT, MAX_WORKERS = 65_535, 64
 
 
 class StartError(RuntimeError):
@@ -57,6 +57,7 @@ def _check_numbers(config: ServeConfig) -> None:
     ranges: list[tuple[str, float | None, float, float]] = [
         ("--port", config.port, 0, MAX_PORT),
         ("--web-port", web_port, -1, MAX_PORT),
+        ("--workers", config.workers, 1, MAX_WORKERS),
         ("--threads", config.threads, 0, MAX_THREADS),
         ("--max-batch", config.max_batch, 1, MAX_COUNT),
         ("--max-wait-ms", config.max_wait_ms, 0, MAX_WAIT_MS),

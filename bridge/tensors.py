@@ -24,6 +24,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     if number
 }
 _NUMBERS: dict[np.dtype[Any], Any] = {dtype: number for number, dtype in _DTYPES.items()}
+_NAMES = {number: dtype.name for number, dtype in _DTYPES.items()}
 _BOOL = np.dtype(bool)
 MAX_AXES = 32
 
@@ -33,19 +34,19 @@ def to_array(tensor: tensor_pb2.Tensor, field: str) -> Array:
     dtype = _DTYPES.get(tensor.dtype)
     if dtype is None:
         raise InvalidArgument(f"dtype is {tensor.dtype}, expected one of DataType's values", field=f"{field}.dtype")
-    shape = tuple(tensor.shape)
+    shape, data = tuple(tensor.shape), tensor.data  # asked for once: protobuf copies the bytes each time
     if len(shape) > MAX_AXES:  # before anything is multiplied: a million axes have a product of a million digits
         raise InvalidArgument(f"shape has {len(shape)} axes, expected at most {MAX_AXES}", field=f"{field}.shape")
-    if any(size < 0 for size in shape):
+    if shape and min(shape) < 0:
         raise InvalidArgument(f"shape is {list(shape)}, expected sizes of at least 0", field=f"{field}.shape")
     expected = prod(shape) * dtype.itemsize
-    if len(tensor.data) != expected:
-        message = f"{len(tensor.data)} bytes for shape {list(shape)} of {dtype.name}, expected {expected}"
+    if len(data) != expected:
+        message = f"{len(data)} bytes for shape {list(shape)} of {dtype.name}, expected {expected}"
         raise InvalidArgument(message, field=f"{field}.data")
-    if dtype == _BOOL and expected and np.frombuffer(tensor.data, np.uint8).max() > 1:
+    if dtype == _BOOL and expected and np.frombuffer(data, np.uint8).max() > 1:
         raise InvalidArgument("a bool is a byte other than 0 and 1", field=f"{field}.data")
     try:
-        return np.frombuffer(tensor.data, dtype).reshape(shape)
+        return np.frombuffer(data, dtype).reshape(shape)
     except ValueError as error:  # sizes beyond every address, beside a size of 0
         raise InvalidArgument(f"shape {list(shape)} is no array's: {error}", field=f"{field}.shape") from error
 
@@ -58,16 +59,30 @@ def data_type(name: str) -> tensor_pb2.DataType:
 
 def from_array(array: Array) -> tensor_pb2.Tensor:
     """Return a tensor message with the array's elements; `TypeError` for a type that has no DataType."""
-    dtype = array.dtype if array.dtype in _NUMBERS else array.dtype.newbyteorder("<")
-    number = _NUMBERS.get(dtype)
+    number = _NUMBERS.get(array.dtype)
     if number is None:
-        raise TypeError(f"dtype is {array.dtype}, expected one of {[d.name for d in _NUMBERS]}")
-    return tensor_pb2.Tensor(dtype=number, shape=array.shape, data=array.astype(dtype, copy=False).tobytes())
+        dtype = array.dtype.newbyteorder("<")
+        number = _NUMBERS.get(dtype)
+        if number is None:
+            raise TypeError(f"dtype is {array.dtype}, expected one of {[d.name for d in _NUMBERS]}")
+        array = array.astype(dtype)
+    return tensor_pb2.Tensor(dtype=number, shape=array.shape, data=array.tobytes())
 
 
 def from_arrays(arrays: Mapping[str, Array]) -> list[tensor_pb2.NamedTensor]:
     """Return one named tensor an array, in the order of the mapping."""
     return [tensor_pb2.NamedTensor(name=name, tensor=from_array(array)) for name, array in arrays.items()]
+
+
+def write_arrays(named: Any, arrays: Mapping[str, Array]) -> None:
+    """Append to a message's field of named tensors one an array, in the order of the mapping; `TypeError` as `from_array`."""
+    for name, array in arrays.items():
+        named.add(name=name, tensor=from_array(array))
+
+
+def is_finite(array: Array) -> bool:
+    """Return whether floats hold neither NaN nor an infinity; for few numbers quicker than `np.isfinite(array).all()`."""
+    return int(np.count_nonzero(np.isfinite(array))) == array.size
 
 
 def match(tensor: tensor_pb2.Tensor, spec: TensorSpec, rows: int, field: str) -> Array:
@@ -76,7 +91,7 @@ def match(tensor: tensor_pb2.Tensor, spec: TensorSpec, rows: int, field: str) ->
     if not tensor.ByteSize():
         raise InvalidArgument(f"the tensor is not set, expected {spec.dtype} {list(expected)}", field=f"{field}.dtype")
     array = to_array(tensor, field)
-    if array.dtype != spec.dtype:
+    if _NAMES[tensor.dtype] != spec.dtype:
         raise InvalidArgument(f"dtype is {array.dtype.name}, expected {spec.dtype}", field=f"{field}.dtype")
     if array.shape != expected and not _fits(array.shape, expected):
         raise InvalidArgument(f"shape is {list(array.shape)}, expected {list(expected)}", field=f"{field}.shape")

@@ -29,7 +29,6 @@ from starlette.middleware.cors import CORSMiddleware
 from bridge.calls import Calls
 from bridge.config import Limits
 from bridge.errors import InvalidArgument, ResourceExhausted, check_answer
-from bridge.metrics import Metrics
 from bridge.tls import Tls
 from bridge.web_calls import CallError, Door, TimedBody
 from bridge.web_compression import Gzip, PackedMessage, pack
@@ -134,7 +133,7 @@ class WebServer(uvicorn.Server):
 def web_server(
     services: Services,
     calls: Calls,
-    metrics: Metrics,
+    metrics: Callable[[], Awaitable[bytes]],
     *,
     tls: Tls | None,
     allowed_hosts: Sequence[str],

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from bridge.access import Access
 from bridge.errors import Unauthenticated
-from bridge.metrics import CONTENT_TYPE, Metrics
+from bridge.metrics import CONTENT_TYPE
 
 METRICS_PATH = "/metrics"
 Application = Callable[[Any, Any, Any], Any]
@@ -22,7 +21,9 @@ class WebFront:
     `localhost` or one of `allowed_hosts`, and every other is answered with 421.
     """
 
-    def __init__(self, application: Application, metrics: Metrics, access: Access, allowed_hosts: Collection[str]) -> None:
+    def __init__(
+        self, application: Application, metrics: Callable[[], Awaitable[bytes]], access: Access, allowed_hosts: Collection[str]
+    ) -> None:
         self._application = application
         self._metrics = metrics
         self._access = access
@@ -53,7 +54,7 @@ class WebFront:
         except Unauthenticated as error:
             await _answer(send, 401, error.message.encode(), (b"www-authenticate", b"Bearer"))
             return
-        await _answer(send, 200, await asyncio.to_thread(self._metrics.exposition), content_type=CONTENT_TYPE)
+        await _answer(send, 200, await self._metrics(), content_type=CONTENT_TYPE)
 
 
 def _header(scope: Any, name: bytes) -> str:

@@ -44,17 +44,17 @@ class Service:
             check_group(group, f"groups[{i}]", self._registry.find(group.model, "npc", f"groups[{i}].model"), request)
             for i, group in enumerate(request.groups)
         ]
-        session = request.session_id
-        restarted = bool(session) and self._restart(request)
+        session, response = request.session_id, pb.ChooseActionsResponse()
+        if session:
+            response.session_restarted = self._restart(request)
+            response.keeper = self._sessions.keeper
         memories = [NpcMemory(self._sessions, session, batch) if session else None for batch in batches]
         turns = [
-            Turn(batch, memory, started_s + batch.budget_s if batch.budget_s else None)
+            Turn(batch, memory, started_s + batch.budget_s if batch.budget_s else None, response.groups.add())
             for batch, memory in zip(batches, memories, strict=True)
         ]
-        answers = await answer_all(turns)
-        return pb.ChooseActionsResponse(
-            groups=answers, keeper=self._sessions.keeper if session else 0, session_restarted=restarted
-        )
+        await answer_all(turns)
+        return response
 
     async def DescribePolicy(self, request: pb.DescribePolicyRequest) -> pb.DescribePolicyResponse:
         """Describe what a policy observes and how it acts."""
@@ -81,11 +81,11 @@ class Service:
             _check_session(request.session_id)
         if not request.groups:
             raise InvalidArgument("no group, expected at least one", field="groups")
-        agents = sum(len(group.agent_ids) for group in request.groups)
+        agents = sum([len(group.agent_ids) for group in request.groups])
         if agents > self._limits.max_agents:
             message = f"{agents} agents in one call, expected at most {self._limits.max_agents}; split the tick"
             raise ResourceExhausted(message, field="groups")
-        names = [group.name for group in request.groups]
+        names = [group.name for group in request.groups] if len(request.groups) > 1 else []
         if len(set(names)) != len(names):
             raise InvalidArgument(f"group names are {names}, expected different ones", field="groups")
 

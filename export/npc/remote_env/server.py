@@ -19,7 +19,7 @@ from bridge.calls import Places as CallPlaces
 from bridge.config import Limits, ServeConfig
 from bridge.metrics import Metrics
 from bridge.ports import bind_tcp, bracket, channel_options, listen, most_open_calls
-from bridge.rpc import generic_handler
+from bridge.rpc import Methods
 from bridge.start_checks import StartError, check_exposure, open_tls, read_access
 from bridge.tls import Tls
 from bridge.web import WebServer, web_server
@@ -165,7 +165,7 @@ class EngineServer:
             limits.max_message_bytes,
         )
         server = grpc.aio.server(options=channel_options(limits), maximum_concurrent_rpcs=most_open_calls(limits))
-        server.add_generic_rpc_handlers((generic_handler(DESCRIPTOR, service, calls),))
+        server.add_generic_rpc_handlers((Methods([(DESCRIPTOR, service)], calls),))
         web = web_server(
             [(DESCRIPTOR, service)],
             calls,

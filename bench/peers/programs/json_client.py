@@ -1,0 +1,26 @@
+"""httpx with JSON, as LitServe's documentation shows it: LitServe reads requests as JSON, so the bytes travel as base64."""
+
+from __future__ import annotations
+
+import base64
+import struct
+
+import httpx
+from load import ROWS, SIZE, Call, main
+
+BODY = {"observation": base64.b64encode(struct.pack(f"<{ROWS * SIZE}f", *([0.25] * (ROWS * SIZE)))).decode()}
+
+
+def open_client(address: str) -> Call:
+    """Return a call over a connection of its own."""
+    client = httpx.Client(timeout=60, trust_env=False)
+
+    def call() -> None:
+        answer = client.post(f"http://{address}/predict", json=BODY)
+        assert answer.status_code == 200, answer.text
+        assert len(base64.b64decode(answer.json()["move"])) == ROWS * 2 * 4
+
+    return call
+
+
+main(open_client)
