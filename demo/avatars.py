@@ -1,4 +1,4 @@
-"""`avatars.png`: faces of the committed generators beside those of the one-minute run, all drawn by the sidecar."""
+"""`avatars.png`: the committed generator's faces beside those of the one-minute run, all drawn by the sidecar."""
 
 from __future__ import annotations
 
@@ -17,21 +17,17 @@ RGBA8 = asset_pb2.ImageSpec(format=asset_pb2.IMAGE_FORMAT_RGBA8)
 
 
 def draw_avatars(client: Client, path: Path, train_seconds: float) -> None:
-    """Ask for the same seeds of three models and write them as labelled grids."""
-    titles = {
-        "pixel": "the default generator, 32 px",
-        "toon": "the second default, 64 px",
-        "minute": f"trained just now, {train_seconds:.0f} s on this machine",
-    }
-    grids = {model: _grid(client, model) for model in titles}
-    width = sum(grid.width for grid in grids.values()) + (len(grids) + 1) * MARGIN
-    page = Image.new("RGB", (width, max(grid.height for grid in grids.values()) + 2 * MARGIN + TITLE), PAPER)
-    draw, x = ImageDraw.Draw(page), MARGIN
-    for model, grid in grids.items():
-        draw.text((x, MARGIN - 6), titles[model], INK, ImageFont.load_default(20))
+    """Ask for the same seeds of both models and write them as two labelled grids."""
+    left = _grid(client, "pixel")
+    right = _grid(client, "minute")
+    width, height = left.width + right.width + 3 * MARGIN, left.height + 2 * MARGIN + TITLE
+    page = Image.new("RGB", (width, height), PAPER)
+    draw = ImageDraw.Draw(page)
+    titles = ("the default generator, committed", f"trained just now, {train_seconds:.0f} s on this machine")
+    for grid, title, x in ((left, titles[0], MARGIN), (right, titles[1], left.width + 2 * MARGIN)):
+        draw.text((x, MARGIN - 6), title, INK, ImageFont.load_default(20))
         draw.text((x, MARGIN + 18), f"seeds 0 to {ROWS * COLUMNS - 1}", FAINT, ImageFont.load_default(14))
         page.paste(grid, (x, MARGIN + TITLE))
-        x += grid.width + MARGIN
     page.save(path)
 
 
@@ -50,7 +46,7 @@ def on_paper(image: asset_pb2.Image) -> np.ndarray:
 
 def sheet(faces: Sequence[np.ndarray], columns: int) -> Image.Image:
     """Lays pictures uint8 [S, S, 3] out row by row, each pixel as a square, with gaps between them."""
-    scale = max(1, round(FACE_PX / faces[0].shape[0]))
+    scale = max(1, FACE_PX // faces[0].shape[0])
     step = faces[0].shape[0] * scale + GAP
     rows = -(-len(faces) // columns)
     page = np.full((rows * step, columns * step, 3), PAPER, np.uint8)

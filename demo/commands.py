@@ -39,11 +39,10 @@ def scene_source(source: str) -> str | None:
 
 
 def export_models(runs: Path, models: Path, scene: str | None) -> None:
-    """Publish the default assistant and generators, the one-minute ones, and a scene model, through the parity gate."""
+    """Publish the default assistant and generator, the one-minute ones, and a scene model, through the parity gate."""
     _run("npc", "onnx", "--from", "default", "--name", "assistant", "--models", str(models))
     _run("npc", "onnx", "--from", str(runs / "npc/minute"), "--name", "apprentice", "--models", str(models))
-    for name in ("pixel", "toon"):
-        _run("avatar", "onnx", "--from", name, "--name", name, "--models", str(models))
+    _run("avatar", "onnx", "--from", "default", "--name", "pixel", "--models", str(models))
     _run("avatar", "onnx", "--from", str(runs / "avatar/minute"), "--name", "minute", "--models", str(models))
     if scene:
         _run("scene", "onnx", "--from", scene, "--name", "terrain", "--models", str(models))
