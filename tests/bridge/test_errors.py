@@ -20,6 +20,7 @@ KINDS = (
     errors.Unavailable,
     errors.DeadlineExceeded,
     errors.Unauthenticated,
+    errors.Unimplemented,
 )
 
 
