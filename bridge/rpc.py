@@ -134,12 +134,17 @@ async def _compress(context: grpc.aio.ServicerContext[Any, Any]) -> None:
 
 
 async def _write(context: grpc.aio.ServicerContext[Any, Any], data: bytes, seconds: float) -> None:
-    """Send a message of a stream; `DeadlineExceeded` when the client leaves those before it untaken for `seconds`."""
+    """Send a message of a stream; `DeadlineExceeded` when the client leaves those before it untaken for `seconds`.
+
+    Where the caller is gone the call is cancelled: gRPC may tell so by a write that fails before it cancels the call itself.
+    """
     try:
         async with asyncio.timeout(seconds):
             await context.write(data)
     except TimeoutError as error:
         raise not_taken(seconds) from error
+    except grpc.aio.InternalError:
+        raise asyncio.CancelledError from None
 
 
 async def abort(error: Exception, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:
