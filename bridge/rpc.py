@@ -151,6 +151,7 @@ async def _compress(context: grpc.aio.ServicerContext[Any, Any]) -> None:
     await context.send_initial_metadata(())  # without it, gRPC forgets the encoding of a unary answer
 
 
+<<<<<<< HEAD
 async def _write_all(
     messages: AsyncGenerator[Message, None], context: grpc.aio.ServicerContext[Any, Any], calls: Calls
 ) -> None:
@@ -164,6 +165,20 @@ async def _write_all(
                     await context.write(part)
             except TimeoutError as error:
                 raise not_taken(calls.answer_seconds) from error
+=======
+async def _write(context: grpc.aio.ServicerContext[Any, Any], data: bytes, seconds: float) -> None:
+    """Send a message of a stream; `DeadlineExceeded` when the client leaves those before it untaken for `seconds`.
+
+    Where the caller is gone the call is cancelled: gRPC may tell so by a write that fails before it cancels the call itself.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await context.write(data)
+    except TimeoutError as error:
+        raise not_taken(seconds) from error
+    except grpc.aio.InternalError:
+        raise asyncio.CancelledError from None
+>>>>>>> cut
 
 
 async def abort(error: Exception, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:

@@ -1,6 +1,9 @@
-"""The gRPC edge: bytes that do not parse, unknown methods, and the limits of a message."""
+"""The gRPC edge: bytes that do not parse, unknown methods, the limits of a message, and callers that are gone."""
 
 from __future__ import annotations
+
+import asyncio
+import logging
 
 import grpc
 import pytest
@@ -9,10 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from wire import open_wire
 
+from bridge.calls import Calls
 from bridge.errors import InvalidArgument
-from bridge.rpc import parse
+from bridge.rpc import _duplex, _stream, parse
 from bridge.services import family_modules, kserve
 from bridge.services import model as model_service
+from bridge.v1 import avatar_service_pb2, environment_service_pb2
 from bridge.v1 import npc_service_pb2 as pb
 
 DESCRIPTORS = [model_service.DESCRIPTOR, kserve.DESCRIPTOR, *(module.DESCRIPTOR for module in family_modules().values())]
@@ -74,3 +79,48 @@ def test_a_request_over_4_mib_is_refused_and_one_below_is_read(wire):
     name = "bridge.v1.ModelService/ListModels"
     assert wire.call(name, b"\x0a\x80\x80\x80\x02" + b"a" * (4 << 20)).code == "RESOURCE_EXHAUSTED"
     assert wire.call(name, b"\x0a\x80\x80\xc0\x01" + b"a" * (3 << 20)).code == "OK"
+
+
+class Gone:
+    """gRPC's context of a call whose connection was cut: a write fails, and nothing else may be asked of it."""
+
+    def invocation_metadata(self):
+        return ()
+
+    def time_remaining(self):
+        return None
+
+    async def write(self, data):
+        raise grpc.aio.InternalError(f"{len(data)} bytes were not sent")
+
+
+async def one_empty_request():
+    yield b""
+
+
+@pytest.mark.parametrize(
+    ("edge", "service", "name"),
+    [
+        (_stream, avatar_service_pb2.DESCRIPTOR.services_by_name["AvatarService"], "StreamAvatars"),
+        (_duplex, environment_service_pb2.DESCRIPTOR.services_by_name["EnvironmentService"], "OfferEnvironment"),
+    ],
+    ids=["stream", "duplex"],
+)
+def test_a_stream_whose_caller_is_gone_is_cancelled_without_a_word_in_the_log(edge, service, name, caplog):
+    ended, closed = [], []
+
+    async def answers(request):
+        try:
+            while True:
+                yield pb.ChooseActionsResponse()
+        finally:
+            closed.append(name)
+
+    calls = Calls(observers=(ended.append,))
+    call = edge(service.methods_by_name[name], answers, calls)
+    with caplog.at_level(logging.WARNING), pytest.raises(asyncio.CancelledError):
+        asyncio.run(call(one_empty_request(), Gone()))
+    assert closed == [name]
+    assert [each.code for each in ended] == [grpc.StatusCode.CANCELLED]
+    assert calls.places._taken == 0
+    assert caplog.messages == []

@@ -138,6 +138,8 @@ def test_the_sidecar_serves_on_after_all_these_failures(live: Ran) -> None:
         ("reads while a message is not taken", "none then 0,1,2,3 then OperationCanceledException"),
         ("a full buffer", "room room full early 1@10.5 room 1 left 11.5 empty"),
         ("chunks out of order", "Internal: chunk 2 of 3 arrives, expected chunk 1"),
+        ("a message before there is a connection", "Unavailable"),
+        ("a message on a cut connection", "Unavailable"),
         ("no status", "RpcException|Unavailable: the answer ends without a status"),
         ("unknown status", "RpcException|Unknown: so be it"),
         ("status that is no number", "RpcException|Unknown: "),

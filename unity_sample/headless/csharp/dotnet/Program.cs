@@ -44,6 +44,7 @@ namespace Metabridge.Headless
         {
             OfflineChecks.Run(Report);
             await BackPressure.Run(Report);
+            await CutConnections.Run(Report);
         }
 
         static async Task Avatars(string address, string folder, string picture)

@@ -50,9 +50,7 @@ namespace Metabridge.Transport
                 {
                     await waiting.WaitAsync().ConfigureAwait(false);
                     if (!TryTake(out var next)) return;
-                    await stream.WriteAsync(next.Key, 0, next.Key.Length).ConfigureAwait(false);
-                    await stream.FlushAsync().ConfigureAwait(false);
-                    next.Value.TrySetResult(true);
+                    await Send(stream, next).ConfigureAwait(false);
                 }
             }
             finally
@@ -73,6 +71,20 @@ namespace Metabridge.Transport
             base.Dispose(disposing);
         }
 
+        // Done as well when the connection was cut meanwhile: a frame that was taken is no longer among those that GiveUp ends.
+        static async Task Send(Stream stream, KeyValuePair<byte[], TaskCompletionSource<bool>> frame)
+        {
+            try
+            {
+                await stream.WriteAsync(frame.Key, 0, frame.Key.Length).ConfigureAwait(false);
+                await stream.FlushAsync().ConfigureAwait(false);
+            }
+            finally
+            {
+                frame.Value.TrySetResult(true);
+            }
+        }
+
         bool TryTake(out KeyValuePair<byte[], TaskCompletionSource<bool>> next)
         {
             lock (gate)
@@ -82,8 +94,8 @@ namespace Metabridge.Transport
             }
         }
 
-        // Whoever waits for a frame that will not be sent reads why from the answer.
-        void GiveUp()
+        /// <summary>Takes no more frames. Whoever waits for one that will not be sent reads why from the answer.</summary>
+        internal void GiveUp()
         {
             lock (gate)
             {

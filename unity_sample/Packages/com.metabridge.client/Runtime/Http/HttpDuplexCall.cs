@@ -36,6 +36,8 @@ namespace Metabridge.Transport
             if (options.Timeout.HasValue) ending.CancelAfter(options.Timeout.Value);
             ending.Token.Register(content.End);
             sending = client.SendAsync(request(content), HttpCompletionOption.ResponseHeadersRead, ending.Token);
+            // Where no connection was made, nobody took the content.
+            sending.ContinueWith(_ => content.GiveUp(), TaskContinuationOptions.NotOnRanToCompletion);
         }
 
         public Task WriteAsync(TRequest message)
