@@ -151,11 +151,13 @@ async def _compress(context: grpc.aio.ServicerContext[Any, Any]) -> None:
     await context.send_initial_metadata(())  # without it, gRPC forgets the encoding of a unary answer
 
 
-<<<<<<< HEAD
 async def _write_all(
     messages: AsyncGenerator[Message, None], context: grpc.aio.ServicerContext[Any, Any], calls: Calls
 ) -> None:
-    """Send the messages of a stream; `DeadlineExceeded` when the client leaves those before one untaken for too long."""
+    """Send the messages of a stream; `DeadlineExceeded` when the client leaves those before one untaken for too long.
+
+    Where the caller is gone the call is cancelled: gRPC may tell so by a write that fails before it cancels the call itself.
+    """
     async with aclosing(messages) as answers:
         async for message in answers:
             part = serialise(message)
@@ -165,20 +167,8 @@ async def _write_all(
                     await context.write(part)
             except TimeoutError as error:
                 raise not_taken(calls.answer_seconds) from error
-=======
-async def _write(context: grpc.aio.ServicerContext[Any, Any], data: bytes, seconds: float) -> None:
-    """Send a message of a stream; `DeadlineExceeded` when the client leaves those before it untaken for `seconds`.
-
-    Where the caller is gone the call is cancelled: gRPC may tell so by a write that fails before it cancels the call itself.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            await context.write(data)
-    except TimeoutError as error:
-        raise not_taken(seconds) from error
-    except grpc.aio.InternalError:
-        raise asyncio.CancelledError from None
->>>>>>> cut
+            except grpc.aio.InternalError:
+                raise asyncio.CancelledError from None
 
 
 async def abort(error: Exception, method: MethodDescriptor, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:

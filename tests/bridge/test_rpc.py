@@ -90,12 +90,11 @@ class Gone:
     def time_remaining(self):
         return None
 
+    async def read(self):
+        return b""
+
     async def write(self, data):
         raise grpc.aio.InternalError(f"{len(data)} bytes were not sent")
-
-
-async def one_empty_request():
-    yield b""
 
 
 @pytest.mark.parametrize(
@@ -119,7 +118,7 @@ def test_a_stream_whose_caller_is_gone_is_cancelled_without_a_word_in_the_log(ed
     calls = Calls(observers=(ended.append,))
     call = edge(service.methods_by_name[name], answers, calls)
     with caplog.at_level(logging.WARNING), pytest.raises(asyncio.CancelledError):
-        asyncio.run(call(one_empty_request(), Gone()))
+        asyncio.run(call(None, Gone()))
     assert closed == [name]
     assert [each.code for each in ended] == [grpc.StatusCode.CANCELLED]
     assert calls.places._taken == 0
