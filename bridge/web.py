@@ -178,11 +178,6 @@ def _endpoints(services: Services, answer_bytes: int) -> Any:
     return endpoints
 
 
-def _methods(services: Services) -> Iterator[MethodDescriptor]:
-    for descriptor, _ in services:
-        yield from descriptor.methods
-
-
 def _info(method: MethodDescriptor) -> MethodInfo[Any, Any]:
     return MethodInfo(
         name=method.name,
