@@ -110,8 +110,12 @@ def open_player(source: Path, *, deterministic: bool = True) -> TrainedPlayer:
 
 
 def write_default(source: Path, path: Path = DEFAULT) -> Path:
-    """Write the policy of a run as a committed default: float32 weights with configuration and metrics; return the path."""
+    """Write the policy of a run as a committed default: float32 weights with configuration and metrics; return the path.
+
+    The folder of the runs is left out: it tells about the machine.
+    """
     weights, config, metrics = read_weights(source)
+    config = dataclasses.replace(config, runs=TrainConfig().runs)
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {
         "config": json.dumps(config.to_json()),
