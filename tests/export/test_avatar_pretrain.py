@@ -178,7 +178,7 @@ def test_the_encoder_gives_styles_of_unit_deviation() -> None:
 def test_the_discriminator_begins_with_the_encoder_s_layers() -> None:
     encoder, discriminator = PictureEncoder(TINY), Discriminator(TINY)
     verdict = discriminator.logit.weight.clone()
-    begin_with(discriminator, encoder.layers)
+    begin_with(discriminator, encoder.layers.state_dict())
     for ours, theirs in zip(discriminator.blocks.parameters(), encoder.layers.blocks.parameters(), strict=True):
         assert torch.equal(ours, theirs)
     assert torch.equal(discriminator.conv.weight[:, :-1], encoder.layers.conv.weight)
