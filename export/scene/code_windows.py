@@ -17,6 +17,8 @@ from export.scene.vqvae import VQVAE
 from export.scene.world import World
 
 BATCH = 16
+DRAWING = ("decoder.", "heads.")
+"""How names of a VQ-VAE's weights begin on which its codes do not depend."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def fingerprint(model: VQVAE) -> str:
     """A hash of all weights that codes depend on; a VQ-VAE whose decoder has learnt more gives the same."""
     digest = hashlib.sha256()
     for name, value in model.state_dict().items():
-        if name.startswith(("decoder.", "heads.")):
+        if name.startswith(DRAWING):
             continue
         digest.update(name.encode())
         digest.update(value.contiguous().numpy().tobytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ class EvaluateConfig:
         """Adds distance and speed of the autoregressive prior."""
         other = open_trained(self.autoregressive)
         check_comparable(trained, other)
-        drawn, speed = self._generate(other)
+        drawn, speed = self._generate(dataclasses.replace(other, vqvae=trained.vqvae))
         kept = features.cached(_shaded(real), self.cache / "features")
         report["fd_vgg"]["autoregressive"] = frechet(kept, features.extract(_shaded(drawn), progress="autoregressive"))
         report["tiles_per_second"]["autoregressive"] = speed

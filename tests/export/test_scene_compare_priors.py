@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -53,6 +54,15 @@ def test_the_command_measures_both_and_writes_a_table(
     assert lines[0] == "| 2 steps a tile, one thread | masked | autoregressive | ratio |"
     assert lines[-1].startswith("| FD-VGG, 4 against 4 |")
     assert lines[-1].endswith(f"| {ratio:.2f} |")
+
+
+def test_a_decoder_that_has_learnt_more_changes_no_code(masked: Trained, autoregressive: Trained) -> None:
+    sharpened = copy.deepcopy(masked.vqvae)
+    sharpened.heads.height.bias += 1.0
+    check_comparable(dataclasses.replace(masked, vqvae=sharpened), autoregressive)
+    sharpened.encoder.to_code.bias += 1.0
+    with pytest.raises(ValueError, match=r"1 of their tensors differ, encoder\.to_code\.bias for one"):
+        check_comparable(dataclasses.replace(masked, vqvae=sharpened), autoregressive)
 
 
 def test_priors_over_different_codes_do_not_compare(masked: Trained, tmp_path: Path) -> None:
