@@ -36,17 +36,25 @@ class PictureEncoder(nn.Module):
         return self.scale(layers.logit(activate(layers.dense(x))))
 
 
-def reconstruction_loss(synthesis: Synthesis, w: Tensor, images: Tensor) -> Tensor:
+def reconstruction_loss(synthesis: Synthesis, w: Tensor, images: Tensor, distance_weight: float = 0.0) -> Tensor:
     """How far pictures [N, C, S, S] are from what is drawn, without noise, with one style w [N, L] in all layers.
 
-    A palette that is asked for one colour a cell: the cross entropy of the palette's nearest colour. Else the mean absolute
-    and half the squared difference, and half the absolute one of averages over 2 x 2 and 4 x 4 pixels.
+    A palette that is asked for one colour a cell: the cross entropy of the palette's nearest colour, and with a weight how far
+    the blend of the colours is from it. Else the mean absolute and half the squared difference, and half the absolute one of
+    averages over 2 x 2 and 4 x 4 pixels.
     """
     config = synthesis.config
     styles = w[:, None].expand(-1, config.num_layers, -1)
     noise = w.new_zeros(len(w), config.noise_size)
     if synthesis.palette is not None and synthesis.palette.one:
-        return F.cross_entropy(synthesis.scores(styles, noise) * synthesis.palette.sharpness, nearest_colour(synthesis, images))
+        scores, nearest = synthesis.scores(styles, noise) * synthesis.palette.sharpness, nearest_colour(synthesis, images)
+        loss = F.cross_entropy(scores, nearest)
+        if distance_weight:
+            colours = synthesis.palette.colours
+            blend = F.conv2d(scores.softmax(dim=1), colours.t()[:, :, None, None])
+            off = blend - F.embedding(nearest, colours).permute(0, 3, 1, 2)
+            loss = loss + distance_weight * off.abs().mean()
+        return loss
     difference = synthesis(styles, noise) - images
     loss = difference.abs().mean() + 0.5 * difference.square().mean()
     for size in (2, 4):

@@ -9,36 +9,30 @@ autoencoder alone, from which a stopped run goes on.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 from tqdm import tqdm
 
 from export import checkpoint
-from export.avatar.autoencoder import PictureEncoder, reconstruction_loss
+from export.avatar.autoencoder import PictureEncoder
 from export.avatar.config import TrainConfig
-from export.avatar.model import ModelConfig, Synthesis
+from export.avatar.drawing import DRAWING_KIND, Drawing, batch_of, begin_with, schedule
+from export.avatar.model import ModelConfig
 from export.avatar.pictures import straight
 from export.avatar.sample import draw
 from export.avatar.style_flow import FlowConfig, FlowMatching
 from export.avatar.train import CHECKPOINT, KIND, load_data
-from export.avatar.trained import command_line
+from export.avatar.trained import command_line, open_trained
 from export.avatar.trainer import Diverged, Trainer
 from export.run_log import RunLog, write_config
 
-WARM_UP_STEPS = 200
 DRAWING = "drawing.pt"
-DRAWING_KIND = "avatar-drawing"
-DRAWING_FIELDS = ("source", "path", "faces", "model", "kimg", "batch", "learning_rate", "style_noise", "start_from", "seed")
-"""What must agree before a stopped autoencoder goes on."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +63,20 @@ class PretrainConfig:
     """Learning rate of Adam at the start; it falls along a quarter of a cosine."""
     style_noise: float = 0.15
     """Deviation of the noise on the styles, whose own deviation is 1: what the mapping network may be off by."""
+    distance_weight: float = 0.0
+    """With a palette of one colour a cell: weight of how far the blended colour is off, beside the cross entropy, to which
+    all wrong colours are alike."""
     encoded: int = 20_000
     """Pictures whose styles the mapping network learns from."""
     flow: FlowConfig = field(default_factory=FlowConfig)
     """How the mapping network learns."""
     start_from: str = ""
-    """Begin with the autoencoder of another run's folder: every layer of the same name and shape keeps its weights."""
+    """Begin with another run's autoencoder (its folder) or with the networks of a default (its name) or of a checkpoint.
+
+    Every layer of the same name and shape keeps its weights.
+    """
+    encoder_kimg: float = 20.0
+    """Thousands of pictures from which the encoder learns alone where --start-from has none: a default, a checkpoint."""
     seed: int = 1
     """Seed of weights, order of pictures and noise."""
     save_minutes: float = 5.0
@@ -90,8 +92,12 @@ class PretrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
         if self.model.mapping != "flow":
             raise ValueError(f"mapping is {self.model.mapping}; only a flow is pretrained: give --model.mapping flow")
-        if self.style_noise < 0:
-            raise ValueError(f"style_noise is {self.style_noise}; it must not be below 0")
+        for name in ("style_noise", "encoder_kimg", "distance_weight"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must not be below 0")
+        one_colour = self.model.palette_size and self.model.palette_mix == "one"
+        if self.distance_weight and not one_colour:
+            raise ValueError(f"distance_weight is {self.distance_weight}; only a palette of one colour a cell has a use for it")
 
     @property
     def training(self) -> TrainConfig:
@@ -139,7 +145,7 @@ class PretrainConfig:
         if path.exists():
             drawing.restore(checkpoint.load(path, DRAWING_KIND))
         elif self.start_from:
-            drawing.begin_with(checkpoint.load(Path(self.start_from) / DRAWING, DRAWING_KIND))
+            self._begin(drawing)
         saved = begun = time.monotonic()
         before = drawing.seconds
         for step in tqdm(range(drawing.step, steps), desc="drawing again", unit="step", initial=drawing.step, total=steps):
@@ -154,6 +160,14 @@ class PretrainConfig:
                 saved = time.monotonic()
                 checkpoint.save(path, DRAWING_KIND, drawing.state())
 
+    def _begin(self, drawing: Drawing) -> None:
+        """What `start_from` names becomes the autoencoder's beginning."""
+        path = Path(self.start_from) / DRAWING
+        if path.is_file():
+            drawing.begin_with(checkpoint.load(path, DRAWING_KIND))
+        else:
+            drawing.begin_with_trained(open_trained(self.start_from), int(self.encoder_kimg * 1000) // self.batch)
+
     def _learn_styles(self, trainer: Trainer, encoder: PictureEncoder, images: np.ndarray, log: RunLog) -> None:
         """Flow matching to the styles of some pictures; the trainer's generators take the averaged mapping network."""
         chosen = np.random.default_rng(self.seed).permutation(len(images))[: self.encoded]
@@ -167,105 +181,3 @@ class PretrainConfig:
                 log.scalars({"pretrain/flow": loss}, int(self.kimg * 1000) + step)
         for generator in (trainer.generator, trainer.average):
             generator.mapping.load_state_dict(matching.averaged().state_dict())
-
-
-class Drawing:
-    """The autoencoder while it learns: both networks, the averaged drawing network and what a stopped run needs."""
-
-    def __init__(self, config: PretrainConfig, synthesis: Synthesis) -> None:
-        torch.manual_seed(config.seed)
-        self.config, self.synthesis = config, synthesis.requires_grad_(True)
-        self.encoder = PictureEncoder(config.model).to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(synthesis).requires_grad_(False)
-        parameters = [*synthesis.parameters(), *self.encoder.parameters()]
-        self.optimiser = torch.optim.Adam(parameters, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
-        self.rng = torch.Generator().manual_seed(config.seed)
-        self.step, self.seconds = 0, 0.0
-        self.earlier: list[dict[str, Any]] = []
-
-    def train_step(self, images: np.ndarray, pace: float) -> Tensor:
-        """Draws some pictures again, at a share of the learning rate; returns the loss."""
-        self.optimiser.param_groups[0]["lr"] = self.config.learning_rate * pace
-        batch = batch_of(images, torch.randint(len(images), (self.config.batch,), generator=self.rng).numpy())
-        styles = self.encoder(batch)
-        noisy = styles + self.config.style_noise * torch.randn(styles.shape, generator=self.rng)
-        loss = reconstruction_loss(self.synthesis, noisy, batch)
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
-        follow(self.average, self.synthesis, 0.01)
-        self.step += 1
-        return loss.detach()
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint holds: enough to go on bit for bit."""
-        return {
-            "options": self._options(),
-            "networks": {name: network.state_dict() for name, network in self._networks().items()},
-            "optimiser": self.optimiser.state_dict(),
-            "rng": self.rng.get_state(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "earlier": self.earlier,
-            "command": self.config.command,
-        }
-
-    def begin_with(self, state: dict[str, Any]) -> None:
-        """Takes the weights of another run's networks wherever name and shape agree, and remembers that run."""
-        for name, network in self._networks().items():
-            begin_with(network, state["networks"][name])
-        then = state["options"]
-        stage = {"source": then["source"], "faces": then["faces"], "pictures_seen": state["step"] * then["batch"]}
-        stage |= {"hours": round(state["seconds"] / 3600, 3), "command": state["command"]}
-        self.earlier = [*state["earlier"], stage]
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Takes over a checkpoint's state; raises ValueError when it was made with other options."""
-        for name, value in self._options().items():
-            then = state["options"].get(name)
-            if then != value:
-                raise ValueError(f"the run was begun with {name} = {then}, not {value}; use another --run name")
-        for name, network in self._networks().items():
-            network.load_state_dict(state["networks"][name])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.rng.set_state(state["rng"])
-        self.step, self.seconds, self.earlier = state["step"], state["seconds"], state["earlier"]
-
-    def _options(self) -> dict[str, Any]:
-        values = dataclasses.asdict(self.config)
-        shape = {key: value for key, value in values["model"].items() if not key.startswith(("mapping", "flow"))}
-        return {name: values[name] for name in DRAWING_FIELDS} | {"model": shape}
-
-    def _networks(self) -> dict[str, nn.Module]:
-        return {"encoder": self.encoder, "synthesis": self.synthesis, "average": self.average}
-
-
-def batch_of(images: np.ndarray, chosen: np.ndarray) -> Tensor:
-    """Chosen pictures of uint8 [N, C, S, S] as float32 in [-1, 1], channels last."""
-    pixels = torch.from_numpy(np.ascontiguousarray(images[np.sort(chosen)]))
-    return pixels.float().div(127.5).sub(1.0).contiguous(memory_format=torch.channels_last)
-
-
-def schedule(step: int, steps: int) -> float:
-    """A linear rise, then a quarter of a cosine down to a fiftieth."""
-    return min(1.0, (step + 1) / WARM_UP_STEPS) * max(0.02, math.cos(step / steps * math.pi / 2))
-
-
-@torch.no_grad()
-def follow(average: nn.Module, current: nn.Module, weight: float) -> None:
-    """Moves averaged weights towards the current ones."""
-    for ours, theirs in zip(average.parameters(), current.parameters(), strict=True):
-        ours.lerp_(theirs, weight)
-
-
-@torch.no_grad()
-def begin_with(network: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Copies the weights whose names and shapes agree, and of a convolution with one input more all but the last."""
-    state: dict[str, Any] = network.state_dict()
-    for name, weight in weights.items():
-        if name not in state:
-            continue
-        if state[name].shape == weight.shape:
-            state[name].copy_(weight)
-        elif state[name].ndim == 4 and state[name][:, :-1].shape == weight.shape:
-            state[name][:, :-1].copy_(weight)

@@ -16,10 +16,11 @@ from tiny_training import TINY, assert_identical, noise_pictures, tiny_config
 
 from export import checkpoint
 from export.avatar.autoencoder import PictureEncoder, nearest_colour, reconstruction_loss
+from export.avatar.drawing import DRAWING_KIND, Drawing, begin_with, schedule
 from export.avatar.flow import StyleFlow
 from export.avatar.model import Discriminator, Generator, Mapping
 from export.avatar.palette import choose_palette
-from export.avatar.pretrain import DRAWING_KIND, Drawing, PretrainConfig, begin_with, schedule
+from export.avatar.pretrain import PretrainConfig
 from export.avatar.style_flow import FlowConfig, FlowMatching
 from export.avatar.train import train
 from export.avatar.trained import open_trained
@@ -117,6 +118,32 @@ def test_another_shape_begins_with_the_layers_that_agree(tmp_path: Path, pretrai
     assert first["command"] == pretrained.command
 
 
+def test_from_a_generator_without_its_autoencoder_the_encoder_learns_alone_first(
+    tmp_path: Path, pretrained: PretrainConfig
+) -> None:
+    source = tmp_path / "played.pt"
+    source.write_bytes((pretrained.training.folder / "checkpoint.pt").read_bytes())
+    trained, pictures = open_trained(str(source)), noise_pictures()
+    ours = drawing(pretraining(tmp_path))
+    ours.begin_with_trained(trained, alone=3)
+    assert torch.equal(ours.encoder.layers.conv.weight, trained.discriminator.conv.weight[:, :-1])
+    theirs, encoder = trained.generator.synthesis.state_dict(), ours.encoder.layers.logit.weight.clone()
+    for _ in range(4):
+        assert_identical(ours.synthesis.state_dict(), theirs)
+        ours.train_step(pictures, 1.0)
+    assert not torch.equal(ours.encoder.layers.logit.weight, encoder)
+    ours.train_step(pictures, 1.0)
+    assert not torch.equal(ours.synthesis.convs[0].conv.weight, theirs["convs.0.conv.weight"])
+    again = pretraining(tmp_path, run="again", kimg=0.04, start_from=str(source), encoder_kimg=0.016)
+    stages = open_trained(str(again.pretrain())).stages
+    assert [stage["pictures_seen"] for stage in stages] == [800, 40]
+
+
+def test_what_it_cannot_start_from_is_named(tmp_path: Path) -> None:
+    with pytest.raises(checkpoint.CheckpointError, match='"nothing" is neither a default'):
+        pretraining(tmp_path, start_from="nothing").pretrain()
+
+
 def test_training_goes_on_from_it_and_names_it(tmp_path: Path, pretrained: PretrainConfig) -> None:
     source = pretrained.training.folder
     trained = open_trained(str(train(tiny_config(tmp_path, kimg=0.016, start_from=str(source), mixing=0.0, model=FLOW))))
@@ -164,6 +191,22 @@ def test_with_a_palette_the_loss_is_the_cross_entropy_of_the_data_s_colours() ->
         wanted = nearest_colour(synthesis, images)
         expected = -shares.gather(1, wanted[:, None]).mean()
         assert reconstruction_loss(synthesis, w, images) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_colour_that_is_farther_off_costs_more_where_distance_counts() -> None:
+    """Scores that are sure of a wrong colour: the cross entropy is the same for all wrong ones, the distance is not."""
+    synthesis = Generator(dataclasses.replace(CELLS, palette_size=3)).synthesis
+    synthesis.palette.colours.copy_(torch.tensor([[-1.0, -1.0, -1.0], [-0.9, -0.9, -0.9], [1.0, 1.0, 1.0]]))
+    w, images = torch.randn(4, CELLS.latent_size), torch.full((4, 3, 32, 32), -1.0)
+    costs = {}
+    for wrong in (1, 2):
+        scores = torch.zeros(4, 3, 16, 16)
+        scores[:, wrong] = 20.0
+        synthesis.scores = lambda styles, noise, scores=scores: scores  # type: ignore[method-assign]
+        costs[wrong] = [reconstruction_loss(synthesis, w, images, weight).item() for weight in (0.0, 1.0)]
+    assert costs[1][0] == pytest.approx(costs[2][0])
+    assert costs[1][1] - costs[1][0] == pytest.approx(0.1, abs=1e-3)
+    assert costs[2][1] - costs[2][0] == pytest.approx(2.0, abs=1e-3)
 
 
 def test_the_encoder_gives_styles_of_unit_deviation() -> None:
@@ -241,6 +284,8 @@ def test_the_learning_rate_rises_then_falls_along_a_quarter_of_a_cosine() -> Non
         ({"kimg": 0.0}, "kimg is 0.0; it must be above 0"),
         ({"style_noise": -0.1}, "style_noise is -0.1; it must not be below 0"),
         ({"encoded": 0}, "encoded is 0; it must be above 0"),
+        ({"encoder_kimg": -1.0}, "encoder_kimg is -1.0; it must not be below 0"),
+        ({"distance_weight": 1.0}, "only a palette of one colour a cell has a use for it"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(tmp_path: Path, changes: dict[str, float], message: str) -> None:
