@@ -40,7 +40,7 @@ class PriorTrainConfig:
     """Trains a prior on the codes of a trained VQ-VAE: masked prediction, or the autoregressive baseline."""
 
     vqvae: str = "runs/scene/terrain"
-    """The VQ-VAE's run folder or checkpoint; its options say what worlds are used."""
+    """The VQ-VAE: a default, run folder or checkpoint; its options say what worlds are used."""
     run: str = "terrain-prior"
     """Name of the run: its folder is <runs>/scene/<run>."""
     runs: Path = Path("runs")

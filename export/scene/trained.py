@@ -75,9 +75,29 @@ def open_trained(source: str) -> Trained:
 
 
 def open_vqvae(source: str) -> tuple[VQVAE, dict[str, Any]]:
-    """The VQ-VAE of a run folder or checkpoint, and its whole state. Raises CheckpointError."""
+    """The VQ-VAE of a default (by its name), run folder or checkpoint, and its state. Raises CheckpointError.
+
+    The state of a default is what a checkpoint of its VQ-VAE would hold, but for the optimiser.
+    """
+    name = DEFAULT_NAME if source == "default" else source
+    if (DEFAULTS / f"{name}.safetensors").is_file():
+        return _vqvae_of(load_default(name, DEFAULTS))
     state = checkpoint.load(checkpoint_path(source), VQVAE_KIND)
     return build_vqvae(state["config"], state["model"]), state
+
+
+def _vqvae_of(trained: Trained) -> tuple[VQVAE, dict[str, Any]]:
+    record = trained.record["vqvae"]
+    state = {
+        "config": record["config"],
+        "model": trained.vqvae.state_dict(),
+        "datasheet": trained.datasheet,
+        "earlier": record["earlier"],
+        "step": record["tiles_seen"] // record["config"]["batch"],
+        "seconds": record["hours"] * 3600,
+        "metrics": record["metrics"],
+    }
+    return trained.vqvae, state
 
 
 def open_pictures(source: str) -> tuple[VQVAE, dict[str, Any]] | None:

@@ -19,11 +19,14 @@ from export import checkpoint
 from export.onnx_model import export_graph
 from export.parity import check_parity
 from export.scene import sample
+from export.scene.code_windows import CodeWindows, fingerprint
 from export.scene.halo import DECODER_MARGIN
+from export.scene.prior_config import PriorTrainConfig
+from export.scene.prior_trainer import PriorTrainer
 from export.scene.reconstruction import decode, encode
 from export.scene.tiles import TileSource
 from export.scene.to_onnx import EncoderTies, decoder_graph, encoder_graph, export_scene
-from export.scene.trained import Trained, load_default, open_trained, open_vqvae, write_default
+from export.scene.trained import Trained, load_default, open_trained, open_vqvae, recorded, write_default
 from export.scene.vqvae import VQVAE
 
 
@@ -122,6 +125,22 @@ def test_a_default_is_the_model_in_float16(model: Trained, tmp_path: Path) -> No
     assert np.allclose(decode(loaded.vqvae, codes).height, decode(model.vqvae, codes).height, atol=0.05)
     assert loaded.record == model.record
     assert path.stat().st_size < 2.2 * sum(p.numel() for net in (model.vqvae, model.prior) for p in net.state_dict().values())
+
+
+def test_the_vqvae_of_a_default_is_one_to_train_a_prior_over(
+    model: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_default(model, "waves", tmp_path)
+    monkeypatch.setattr("export.scene.trained.DEFAULTS", tmp_path)
+    vqvae, state = open_vqvae("waves")
+    assert recorded(state) | {"earlier": state["earlier"]} == model.record["vqvae"]
+    assert state["datasheet"] == model.datasheet
+    empty = CodeWindows(*(np.zeros((0, 24, 24)),) * 5)
+    begun = PriorTrainer(PriorTrainConfig(model=SMALL_PRIOR), vqvae, state, empty, empty)
+    checkpoint.save(tmp_path / "prior" / "checkpoint.pt", "scene-prior", begun.state())
+    again = open_trained(str(tmp_path / "prior"))
+    assert fingerprint(again.vqvae) == fingerprint(load_default("waves", tmp_path).vqvae)
+    assert again.record["vqvae"] == model.record["vqvae"]
 
 
 def test_data_without_known_terms_makes_no_default(model: Trained, tmp_path: Path) -> None:
