@@ -39,6 +39,7 @@ bench: setup | models/assistant models/pixel $(if $(SCENE),models/terrain)  ## M
 	$(BIN)/python -m bench.run
 	$(BIN)/python -m bench.servers
 	$(BIN)/python -m bench.assistant_tick
+	$(BIN)/python -m bench.avatar_throughput
 	$(BIN)/python -m bench.avatar_morph
 	$(if $(SCENE),$(BIN)/python -m bench.scene_streaming)
 

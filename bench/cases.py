@@ -31,7 +31,7 @@ class Case:
 
 def cases(models: Path, policy: str, avatar: str) -> list[Case]:
     """Return the cases for a policy and an avatar bundle of the models folder."""
-    return [*(actions(models, policy, n) for n in AGENTS), *(_avatars(models, avatar, n) for n in AVATARS)]
+    return [*(actions(models, policy, n) for n in AGENTS), *(avatars(models, avatar, n) for n in AVATARS)]
 
 
 def session(path: Path, threads: int) -> ort.InferenceSession:
@@ -71,7 +71,8 @@ def actions(models: Path, name: str, agents: int) -> Case:
     return Case(title, "NpcService/ChooseActions", request, lambda: policy.run(None, feeds))
 
 
-def _avatars(models: Path, name: str, count: int) -> Case:
+def avatars(models: Path, name: str, count: int, threads: int = 0) -> Case:
+    """Return a call for so many avatars of a bundle, as raw pixels; ONNX Runtime takes `threads` for it, 0 for all cores."""
     bundle = latest(models, name)
     spec = json.loads((bundle / "card.json").read_text())["spec"]
     image = asset_pb2.ImageSpec(format=asset_pb2.IMAGE_FORMAT_RGBA8)
@@ -79,7 +80,7 @@ def _avatars(models: Path, name: str, count: int) -> Case:
         model=model_service_pb2.ModelSelector(name=name),
         spec=avatar_service_pb2.AvatarSpec(seeds=range(count), image=image),
     )
-    mapping, synthesis = session(bundle / "mapping.onnx", 0), session(bundle / "synthesis.onnx", 0)
+    mapping, synthesis = (session(bundle / f"{graph}.onnx", threads) for graph in ("mapping", "synthesis"))
     z = seeds.latents(range(count), spec["latent_size"])
     feeds = {
         "z": z,

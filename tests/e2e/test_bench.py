@@ -77,6 +77,22 @@ def test_the_morph_bench_measures_every_avatar_of_the_folder(tiny_folder, tmp_pa
         assert all(rate > 0 for rate in numbers[1:3])
 
 
+def test_the_throughput_bench_has_a_row_for_each_number_of_images_and_a_column_for_each_of_calls(tiny_folder, tmp_path):
+    out = tmp_path / "RESULTS.md"
+    options = ["--models", str(tiny_folder), "--avatar", "face", "--turns", "2", "--turn-seconds", "0.05", "--out", str(out)]
+    command = [sys.executable, "-m", "bench.avatar_throughput", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    text = out.read_text("utf-8")
+    assert "python -m bench.avatar_throughput" in text
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| GenerateAvatars")]
+    assert [re.search(r"\d+", row[0]).group() for row in rows] == ["1", "4", "16"]
+    for row in rows:
+        figures = [float(figure.replace(",", "")) for cell in row[1:] for figure in cell.split(";")]
+        assert len(figures) == 7
+        assert all(figure > 0 for figure in (figures[0], *figures[1::2]))
+
+
 def test_the_streaming_bench_measures_fresh_worlds_and_what_a_tile_is_made_of(tmp_path):
     tiny_scene.write_scene(tmp_path / "models", "terrain")
     out = tmp_path / "RESULTS.md"
