@@ -24,8 +24,9 @@ MAX_BLOCKS = 1 << 24
 ROUNDS = 10
 CACHED = 1 << 12
 """Counters that are worked on at once: their words fit into a core's cache."""
-_MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)
-_WEYL = np.array([[0x9E3779B9], [0xBB67AE85]], np.uint32)
+_MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64).reshape(2, 1, 1)
+_WEYL = np.array([0x9E3779B9, 0xBB67AE85], np.uint32).reshape(2, 1, 1)
+_WEYL_STEPS = np.arange(ROUNDS, dtype=np.uint32).reshape(-1, 1, 1, 1) * _WEYL
 _LOW_HALF, _HIGH_HALF = (0, 1) if sys.byteorder == "little" else (1, 0)
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
@@ -44,34 +45,42 @@ class Purpose(IntEnum):
 
 
 def philox(counter: Array32, key: Array32) -> Array32:
-    """Return Philox-4x32-10 of counters uint32[..., 4] under keys uint32[..., 2]; shapes broadcast.
+    """Return Philox-4x32-10 uint32[N, B, 4] of counters uint32[N or 1, B, 4], under keys uint32[N or 1, 2], one a row."""
+    (rows,), blocks = np.broadcast_shapes((len(counter),), (len(key),)), counter.shape[1]
+    drawn = np.empty((rows, blocks, 4), np.uint32)
+    step = max(1, CACHED // blocks)
+    for row in range(0, rows, step):
+        part = slice(row, row + step)
+        keys = key if len(key) == 1 else key[part]
+        counters = counter if len(counter) == 1 else counter[part]
+        for block in range(0, blocks, CACHED):
+            cut = slice(block, block + CACHED)
+            _rounds(counters[:, cut], keys, drawn[part, cut])
+    return drawn
 
-    Both multiplications of a round are done at once: words 0 and 2 are the rows of one array, words 1 and 3 of another.
+
+def _rounds(counter: Array32, key: Array32, drawn: Array32) -> None:
+    """Write the ten rounds of a part into `drawn`.
+
+    Both multiplications of a round are done at once: words 0 and 2 are the rows of one array, words 1 and 3 of another. A
+    product's halves are views of it, so that nothing is shifted; the key meets words that are 64 bits wide and lie in a row.
     """
-    shape = np.broadcast_shapes(counter.shape[:-1], key.shape[:-1])
-    counters = np.broadcast_to(counter, (*shape, 4)).reshape(-1, 4)
-    keys = key.reshape(1, 2) if key.size == 2 else np.broadcast_to(key, (*shape, 2)).reshape(-1, 2)
-    drawn = np.empty((len(counters), 4), np.uint32)
-    for start in range(0, len(drawn), CACHED):
-        part = slice(start, start + CACHED)
-        _rounds(counters[part].T, (keys if len(keys) == 1 else keys[part]).T, drawn[part].T)
-    return drawn.reshape(*shape, 4)
-
-
-def _rounds(words: Array32, keys: Array32, drawn: Array32) -> None:
-    """Write the ten rounds of words uint32[4, N] under keys uint32[2, N or 1] into `drawn` uint32[4, N]."""
-    multiplied, others = words[0::2].astype(np.uint64, order="C"), words[1::2]
-    factor = multiplied.view(np.uint32)[:, _LOW_HALF::2]
+    words = counter.transpose(2, 0, 1)
+    multiplied = np.empty((2, *drawn.shape[:2]), np.uint64)
+    multiplied[:] = words[0::2]
+    factor = multiplied.view(np.uint32)[..., _LOW_HALF::2]
     products = np.empty((2, *multiplied.shape), np.uint64)
-    round_key = keys
+    halves = products.view(np.uint32)[:, ::-1]
+    high, low = halves[..., _HIGH_HALF::2], halves[..., _LOW_HALF::2]
+    round_keys = (key.T[:, :, None] + _WEYL_STEPS).astype(np.uint64)
+    others = words[1::2]
     for number in range(ROUNDS):
-        product = np.multiply(multiplied, _MULTIPLIERS, out=products[number % 2])  # the other one still holds `others`
-        halves = product.view(np.uint32)[::-1]
-        np.bitwise_xor(halves[:, _HIGH_HALF::2], others, out=factor)
-        np.bitwise_xor(factor, round_key, out=factor)
-        others = halves[:, _LOW_HALF::2]
-        round_key = round_key + _WEYL
-    drawn[0::2], drawn[1::2] = factor, others
+        turn = number % 2  # the other turn's product still holds `others`
+        np.multiply(multiplied, _MULTIPLIERS, out=products[turn])
+        np.bitwise_xor(high[turn], others, out=factor)
+        np.bitwise_xor(multiplied, round_keys[number], out=multiplied)
+        others = low[turn]
+    drawn[..., 0::2], drawn[..., 1::2] = factor.transpose(1, 2, 0), others.transpose(1, 2, 0)
 
 
 def latents(seeds: Sequence[int] | npt.NDArray[Any], size: int) -> Floats:
@@ -134,9 +143,7 @@ def _words(
     counter[..., 1] = ticks & _LOW
     counter[..., 2] = agent & _LOW
     counter[..., 3] = agent >> _SHIFT
-    key = np.empty((len(seed), 1, 2), np.uint32)
-    key[..., 0] = seed & _LOW
-    key[..., 1] = seed >> _SHIFT
+    key = np.concatenate([seed & _LOW, seed >> _SHIFT], axis=1, dtype=np.uint32, casting="unsafe")
     return philox(counter, key)
 
 

@@ -103,7 +103,7 @@ def uniforms(seed: int, worlds: npt.NDArray[np.uint64], episodes: npt.NDArray[np
     block = np.arange(-(-count // 4), dtype=np.uint64)[None] | np.uint64(stream << 24)
     world, episode = worlds[:, None], episodes[:, None]
     words = np.broadcast_arrays(block, episode & _LOW, world & _LOW, world >> np.uint64(32))
-    key = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
+    key = np.array([[seed & 0xFFFFFFFF, seed >> 32]], np.uint32)
     drawn = philox(np.stack(words, axis=-1).astype(np.uint32), key)
     return ((drawn.astype(np.float64) + 0.5) * 2.0**-32).reshape(len(worlds), 4 * drawn.shape[1])[:, :count]
 

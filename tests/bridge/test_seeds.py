@@ -25,8 +25,8 @@ SEEDS = st.integers(0, seeds.MAX_SEED)
     ],
 )
 def test_philox_gives_the_known_answers_of_its_authors(counter, key, expected):
-    words = seeds.philox(np.array([counter], np.uint32), np.array([key], np.uint32))
-    assert words[0].tolist() == expected
+    words = seeds.philox(np.array([[counter]], np.uint32), np.array([key], np.uint32))
+    assert words[0, 0].tolist() == expected
 
 
 def test_latents_are_frozen():
@@ -58,13 +58,26 @@ def test_a_long_draw_is_the_same_in_parts_and_rows(size):
     noise = seeds.avatar_noise(numbers, size)
     for row, seed in zip(noise, numbers, strict=True):
         np.testing.assert_array_equal(row, seeds.avatar_noise([seed], size)[0])
-    counters = np.zeros((size // 4, 4), np.uint32)
-    counters[:, 0] = np.arange(size // 4) | (seeds.Purpose.AVATAR_NOISE << 24)
+    counters = np.zeros((1, size // 4, 4), np.uint32)
+    counters[..., 0] = np.arange(size // 4) | (seeds.Purpose.AVATAR_NOISE << 24)
     places = [0, seeds.CACHED - 2, size // 4 - 1]
-    whole = seeds.philox(counters, np.array([5, 0], np.uint32))
+    key = np.array([[5, 0]], np.uint32)
+    whole = seeds.philox(counters, key)
     for place in places:
-        np.testing.assert_array_equal(whole[place], seeds.philox(counters[place], np.array([5, 0], np.uint32)))
+        np.testing.assert_array_equal(whole[:, [place]], seeds.philox(counters[:, [place]], key))
     np.testing.assert_array_equal(noise[:, :100], seeds.avatar_noise(numbers, 100))
+
+
+def test_no_counters_draw_nothing():
+    assert seeds.philox(np.empty((0, 3, 4), np.uint32), np.zeros((1, 2), np.uint32)).shape == (0, 3, 4)
+
+
+@pytest.mark.parametrize("size", [9, 4 * seeds.CACHED + 1])
+def test_rows_keep_their_own_counters_and_keys(size):
+    worlds, many = np.arange(5, dtype=np.uint64), np.array([seeds.MAX_SEED, 3, 3, 0, 1], np.uint64)
+    drawn = seeds.scene_uniforms(many, worlds, 2, size)
+    for row, seed, world in zip(drawn, many, worlds, strict=True):
+        np.testing.assert_array_equal(row, seeds.scene_uniforms([seed], [world], 2, size)[0])
 
 
 @given(SEEDS, st.lists(SEEDS, min_size=1, max_size=8), st.integers(0, 2**32 - 1), st.integers(1, 20))
