@@ -64,20 +64,34 @@ def quantise(images: npt.NDArray[np.float32]) -> Pixels:
     Four channels are RGBA with colours multiplied by alpha; they become straight alpha, (0, 0, 0, 0) where it rounds to 0.
     """
     if images.shape[1] == 4:
-        return _straight(images)
-    scaled = np.clip((images + np.float32(1.0)) * np.float32(127.5) + np.float32(0.5), 0, 255)
-    return np.ascontiguousarray(scaled.astype(np.uint8).transpose(0, 2, 3, 1))
+        return _interleave(_straight(images))
+    scaled = images + np.float32(1.0)
+    scaled *= np.float32(127.5)
+    scaled += np.float32(0.5)
+    np.clip(scaled, 0, 255, out=scaled)
+    return _interleave(scaled.astype(np.uint8))
 
 
 def _straight(images: npt.NDArray[np.float32]) -> Pixels:
-    count, _, height, width = images.shape
-    light = np.clip((images + np.float32(1.0)) * np.float32(0.5), 0, 1)
-    alpha = (light[:, 3:] * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-    colours = np.minimum(light[:, :3] / np.maximum(light[:, 3:], np.float32(1 / 512)), np.float32(1))
-    pixels = np.empty((count, height, width, 4), np.uint8)
-    pixels[..., :3] = (colours * np.float32(255) + np.float32(0.5)).transpose(0, 2, 3, 1)
-    pixels[..., 3] = alpha[:, 0]
-    pixels[pixels[..., 3] == 0] = 0
+    light = images + np.float32(1.0)
+    light *= np.float32(0.5)
+    np.clip(light, 0, 1, out=light)
+    colours, alpha = light[:, :3], light[:, 3:]
+    colours /= np.maximum(alpha, np.float32(1 / 512))
+    np.minimum(colours, np.float32(1), out=colours)
+    light *= np.float32(255)
+    light += np.float32(0.5)
+    planes = light.astype(np.uint8)
+    planes[:, :3] *= planes[:, 3:] != 0
+    return planes
+
+
+def _interleave(planes: Pixels) -> Pixels:
+    """Turn uint8[N, C, H, W] into uint8[N, H, W, C], plane by plane: several times as fast as a transposed copy."""
+    count, channels, height, width = planes.shape
+    pixels = np.empty((count, height, width, channels), np.uint8)
+    for channel in range(channels):
+        pixels[..., channel] = planes[:, channel]
     return pixels
 
 
