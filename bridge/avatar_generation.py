@@ -71,7 +71,7 @@ async def generate(model: ServedModel, batch: AvatarBatch) -> AsyncGenerator[pb.
     """
     for start in range(0, len(batch), MAX_BATCH):
         part = slice(start, start + MAX_BATCH)
-        base, noise = await styles_of(model, batch, part), await noise_of(model, batch.seeds[part])
+        base, noise = await styles_and_noise(model, batch, part)
         images = await synthesise(model, await controlled(model, base, batch.controls), noise)
         row = await row_without_picture(images)
         if row is not None:
@@ -80,6 +80,18 @@ async def generate(model: ServedModel, batch: AvatarBatch) -> AsyncGenerator[pb.
         styles = base if batch.return_styles else None
         async for avatar in Drawn(images, batch.seeds[part].tolist(), styles, batch.image).encoded():
             yield avatar
+
+
+async def styles_and_noise(model: ServedModel, batch: AvatarBatch, part: slice) -> tuple[Floats, Floats]:
+    """Return the styles of some rows, as `styles_of`, and their noise; much noise is drawn while the mapping graph runs."""
+    ids = batch.seeds[part]
+    if _quickly_drawn(model, ids):
+        return await styles_of(model, batch, part), await noise_of(model, ids)
+    drawing = asyncio.create_task(noise_of(model, ids))
+    try:
+        return await styles_of(model, batch, part), await drawing
+    finally:
+        drawing.cancel()
 
 
 async def styles_of(model: ServedModel, batch: AvatarBatch, part: slice) -> Floats:
@@ -97,8 +109,11 @@ async def styles_of(model: ServedModel, batch: AvatarBatch, part: slice) -> Floa
 
 async def noise_of(model: ServedModel, ids: npt.NDArray[np.uint64]) -> Floats:
     """Return the synthesis graph's noise for some seeds."""
-    size = model.spec.noise_size
-    return await run(len(ids) * size <= INLINE_NOISE, seeds.avatar_noise, ids, size)
+    return await run(_quickly_drawn(model, ids), seeds.avatar_noise, ids, model.spec.noise_size)
+
+
+def _quickly_drawn(model: ServedModel, ids: npt.NDArray[np.uint64]) -> bool:
+    return len(ids) * int(model.spec.noise_size) <= INLINE_NOISE
 
 
 async def controlled(model: ServedModel, styles: Floats, controls: Floats | None) -> Floats:
