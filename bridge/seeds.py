@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array32 = npt.NDArray[np.uint32]
+Array64 = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float32]
 MAX_SEED = (1 << 64) - 1
 MAX_BLOCKS = 1 << 24
@@ -24,7 +25,7 @@ MAX_BLOCKS = 1 << 24
 ROUNDS = 10
 CACHED = 1 << 12
 """Counters that are worked on at once: their words fit into a core's cache."""
-_MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64).reshape(2, 1, 1)
+_MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64)
 _WEYL = np.array([0x9E3779B9, 0xBB67AE85], np.uint32).reshape(2, 1, 1)
 _WEYL_STEPS = np.arange(ROUNDS, dtype=np.uint32).reshape(-1, 1, 1, 1) * _WEYL
 _LOW_HALF, _HIGH_HALF = (0, 1) if sys.byteorder == "little" else (1, 0)
@@ -46,7 +47,7 @@ class Purpose(IntEnum):
 
 def philox(counter: Array32, key: Array32) -> Array32:
     """Return Philox-4x32-10 uint32[N, B, 4] of counters uint32[N or 1, B, 4], under keys uint32[N or 1, 2], one a row."""
-    (rows,), blocks = np.broadcast_shapes((len(counter),), (len(key),)), counter.shape[1]
+    rows, blocks = len(key) if len(counter) == 1 else len(counter), counter.shape[1]
     drawn = np.empty((rows, blocks, 4), np.uint32)
     step = max(1, CACHED // blocks)
     for row in range(0, rows, step):
@@ -62,25 +63,43 @@ def philox(counter: Array32, key: Array32) -> Array32:
 def _rounds(counter: Array32, key: Array32, drawn: Array32) -> None:
     """Write the ten rounds of a part into `drawn`.
 
-    Both multiplications of a round are done at once: words 0 and 2 are the rows of one array, words 1 and 3 of another. A
-    product's halves are views of it, so that nothing is shifted; the key meets words that are 64 bits wide and lie in a row.
+    A round multiplies words 0 and 2, and each product's high half meets the other's words 1 and 3. Both are done at once: an
+    array holds words 0 and after them words 2 from the last to the first, so that read backwards it pairs each with the other.
+    Everything is one axis, which NumPy runs through without a plan for more; halves are views, and nothing is shifted.
     """
     words = counter.transpose(2, 0, 1)
-    multiplied = np.empty((2, *drawn.shape[:2]), np.uint64)
-    multiplied[:] = words[0::2]
-    factor = multiplied.view(np.uint32)[..., _LOW_HALF::2]
-    products = np.empty((2, *multiplied.shape), np.uint64)
-    halves = products.view(np.uint32)[:, ::-1]
-    high, low = halves[..., _HIGH_HALF::2], halves[..., _LOW_HALF::2]
-    round_keys = (key.T[:, :, None] + _WEYL_STEPS).astype(np.uint64)
-    others = words[1::2]
-    for number in range(ROUNDS):
-        turn = number % 2  # the other turn's product still holds `others`
-        np.multiply(multiplied, _MULTIPLIERS, out=products[turn])
-        np.bitwise_xor(high[turn], others, out=factor)
-        np.bitwise_xor(multiplied, round_keys[number], out=multiplied)
-        others = low[turn]
-    drawn[..., 0::2], drawn[..., 1::2] = factor.transpose(1, 2, 0), others.transpose(1, 2, 0)
+    multiplied, kept = (_mirrored(words[i], words[i + 2], drawn.shape[:2]) for i in (0, 1))
+    multipliers = np.repeat(_MULTIPLIERS, multiplied.size // 2)
+    round_keys = _round_keys(key, drawn.shape[:2])
+    factor = multiplied.view(np.uint32)[_LOW_HALF::2]
+    products = np.empty((2, multiplied.size), np.uint64)
+    backwards = products.view(np.uint32)[:, ::-1]
+    high, low = backwards[:, _LOW_HALF::2], backwards[:, _HIGH_HALF::2]
+    others = kept.view(np.uint32)[_LOW_HALF::2]
+    turns = (*zip(products, high, low, strict=True),) * (ROUNDS // 2)  # each keeps what the other's `others` are views of
+    for round_key, (product, high_half, low_half) in zip(round_keys, turns, strict=True):
+        np.multiply(multiplied, multipliers, product)
+        np.bitwise_xor(high_half, others, factor)
+        np.bitwise_xor(multiplied, round_key, multiplied)
+        others = low_half
+    for i, result in enumerate((factor, others)):
+        first, second = result.reshape(2, *drawn.shape[:2])
+        drawn[..., i], drawn[..., i + 2] = first, second[::-1, ::-1]
+
+
+def _mirrored(first: Array32, second: Array32, shape: tuple[int, ...]) -> Array64:
+    """Return uint64[2 R B]: the first [R or 1, B], then the second from its last element to its first."""
+    both = np.empty((2, *shape), np.uint64)
+    both[0], both[1] = first, second[::-1, ::-1]
+    return both.reshape(-1)
+
+
+def _round_keys(key: Array32, shape: tuple[int, ...]) -> Array64:
+    """Return the keys uint64[10, 2 R B] of all rounds, laid out as `_mirrored` does."""
+    stepped = key.T[:, :, None] + _WEYL_STEPS
+    keys = np.empty((ROUNDS, 2, *shape), np.uint64)
+    keys[:, 0], keys[:, 1] = stepped[:, 0], stepped[:, 1, ::-1]
+    return keys.reshape(ROUNDS, -1)
 
 
 def latents(seeds: Sequence[int] | npt.NDArray[Any], size: int) -> Floats:
