@@ -33,7 +33,7 @@ from bridge.tls import Tls
 from bridge.web_calls import CallError, Door, TimedBody
 from bridge.web_compression import Gzip, PackedMessage, pack
 from bridge.web_front import WebFront
-from bridge.web_protocol import bounded
+from bridge.web_protocol import Bounds, bounded
 
 MAX_JSON_BYTES = 256 << 10
 CONNECTIONS_PER_CALL = 8
@@ -154,7 +154,7 @@ def web_server(
     return WebServer(
         uvicorn.Config(
             WebFront(application, metrics, calls.access, allowed_hosts),
-            http=bounded(limits.max_header_bytes, limits.head_seconds, limits.answer_seconds),
+            http=bounded(Bounds(limits.max_header_bytes, limits.head_seconds, limits.answer_seconds)),
             ws="none",
             lifespan="off",
             log_config=None,
