@@ -12,7 +12,8 @@ from held_runs import held, until
 
 from bridge import top
 from bridge.__main__ import main
-from bridge.client import Client, ClientError, Group, _group
+from bridge.client import Client, ClientError, Group
+from bridge.client_npc import group_message
 from bridge.v1 import npc_service_pb2 as pb
 
 OK, INVALID, MASKED, LATE = (
@@ -264,7 +265,7 @@ def test_a_call_that_fails_leaves_all_its_groups_as_they_were(live, client, sess
     one(client, diary([1], [10], [True]), session)
     with held(live, "guard") as gate:
         request = pb.ChooseActionsRequest(session_id=session, frame_budget_ms=LONG)
-        request.groups.extend([_group(diary([1], [11])), _group(guards([1], name="slow"))])
+        request.groups.extend([group_message(diary([1], [11])), group_message(guards([1], name="slow"))])
         call = client._npcs.ChooseActions.future(request)
         gate.wait()
         call.cancel()

@@ -9,7 +9,8 @@ import pytest
 import tiny_models
 from conftest import sidecar_in_thread
 
-from bridge.client import Client, ClientError, Group, _group
+from bridge.client import Client, ClientError, Group
+from bridge.client_npc import group_message
 from bridge.v1 import npc_service_pb2 as pb
 from bridge.v1 import tensor_pb2
 
@@ -153,7 +154,7 @@ def test_an_agent_that_fails_in_its_first_call_has_begun_nothing_unless_it_says_
 
 @pytest.mark.parametrize("door", [-1, 4, 2**62])
 def test_a_category_that_does_not_exist_fails_its_agent_by_name(client, door):
-    asked = _group(scouts([7, 8], [1, 2], doors=[3, door], starts=[True, True], name="scouts"))
+    asked = group_message(scouts([7, 8], [1, 2], doors=[3, door], starts=[True, True], name="scouts"))
     answer = client._call(client._npcs.ChooseActions, pb.ChooseActionsRequest(groups=[asked])).groups[0]
     assert list(answer.statuses) == [OK, INVALID]
     (failure,) = answer.failures

@@ -7,7 +7,8 @@ import pytest
 import tiny_models
 from conftest import sidecar_in_thread
 
-from bridge.client import Client, ClientError, Group, _group
+from bridge.client import Client, ClientError, Group
+from bridge.client_npc import group_message
 from bridge.v1 import npc_service_pb2 as pb
 
 OK, INVALID, MASKED = pb.AGENT_STATUS_OK, pb.AGENT_STATUS_INVALID_OBSERVATION, pb.AGENT_STATUS_ALL_ACTIONS_MASKED
@@ -297,7 +298,7 @@ def test_the_longest_session_id_and_agent_id_are_taken(client):
 
 @pytest.mark.parametrize("sampling", [3, -1, 2**31 - 1])
 def test_an_unknown_sampling_is_refused(client, sampling):
-    message = _group(group())
+    message = group_message(group())
     message.sampling = sampling
     with pytest.raises(ClientError, match="sampling") as caught:
         client._call(client._npcs.ChooseActions, pb.ChooseActionsRequest(groups=[message]))

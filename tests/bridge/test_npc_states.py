@@ -7,7 +7,8 @@ import pytest
 import tiny_models
 from conftest import run_sidecar, sidecar_in_thread
 
-from bridge.client import Client, ClientError, Group, _group
+from bridge.client import Client, ClientError, Group
+from bridge.client_npc import group_message
 from bridge.config import Limits
 from bridge.v1 import npc_service_pb2 as pb
 
@@ -103,7 +104,7 @@ def test_a_session_sends_no_states(client):
 
 
 def test_ten_thousand_new_sessions_stay_within_their_memory_and_the_last_one_is_served(live, client):
-    group = _group(diary([1, 2], [3, 4], [True, True]))
+    group = group_message(diary([1, 2], [3, 4], [True, True]))
     for start in range(0, 10_000, 50):
         requests = [pb.ChooseActionsRequest(session_id=f"session {start + i}", groups=[group]) for i in range(50)]
         for call in [client._npcs.ChooseActions.future(request, timeout=60) for request in requests]:
