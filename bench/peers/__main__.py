@@ -6,10 +6,12 @@ does not serve is reported with the reason and left out of the rounds to come.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import tyro
 from tqdm import tqdm
 
@@ -60,7 +62,7 @@ def main(config: PeersConfig) -> None:
     for _ in range(config.rounds):
         for server in tqdm(servers, unit="server"):
             measure(config, policy, server, measured[server.name])
-        write_part(config.out, "bench.peers", report(config, measured))  # after each round: the whole takes long
+        write_part(config.out, "bench.peers", report(config, policy, measured))  # after each round: the whole takes long
     print(f"wrote {config.out}")
 
 
@@ -90,8 +92,9 @@ def measure(config: PeersConfig, policy: Target, server: Server, figures: Figure
         tqdm.write(f"{server.name}: {error}")
 
 
-def report(config: PeersConfig, measured: dict[str, Figures]) -> str:
+def report(config: PeersConfig, policy: Target, measured: dict[str, Figures]) -> str:
     """Return this bench's part of RESULTS.md."""
+    numbers = sum(math.prod(shape) for shape in policy.spec["observations"].values())
     heads = [f"{n} client{'s' if n > 1 else ''}: p50 / p99 ms | ticks/s" for n in config.clients]
     rows = [
         f"| server | wire | {' | '.join(heads)} |",
@@ -99,8 +102,8 @@ def report(config: PeersConfig, measured: dict[str, Figures]) -> str:
         *(_row(config, name, figures) for name, figures in measured.items()),
     ]
     reasons = [f"* {name}: {figures.reason}" for name, figures in measured.items() if figures.reason]
-    missing = ["", "Not measured, or not at every number of clients:", "", *reasons] if reasons else []
-    text = HEADER.format(origin=origin("bench.peers"), rounds=config.rounds, seconds=config.seconds, policy=config.policy)
+    missing = ["", "Not measured, or not in every round and at every number of clients:", "", *reasons] if reasons else []
+    text = HEADER.format(origin=origin("bench.peers"), runtime=onnxruntime.__version__, numbers=numbers, **vars(config))
     return text + "\n".join([*rows, *missing]) + "\n"
 
 
@@ -119,11 +122,16 @@ HEADER = """## Beside other servers
 
 {origin}
 
-A tick of 64 agents of the policy "{policy}" on the CPU, the same ONNX file everywhere, one ONNX Runtime thread, one worker
-process or replica where not said otherwise, all other settings as each server has them by default. Each server runs alone on
-the machine, in an environment of its own, with the client that its documentation shows: N threads of one process, a
-connection each, that call without a pause. Server and clients share the machine's cores. Medians of {rounds} rounds of
-{seconds:g} s. The sidecar checks every value and keeps game sessions; the peers run the graph.
+A tick of 64 agents of the policy "{policy}" on the CPU: {numbers} numbers an agent. Everywhere the same ONNX file in ONNX
+Runtime {runtime} with one thread, one worker process or replica where not said otherwise, no line of log for a call, and all
+other settings as each server has them by default: none waits for a batch to fill; the sidecar and PyTriton join calls that are
+there at the same time, the others run each by itself. Each server runs alone on the machine, in an environment of its own, with
+the client that its documentation shows: N threads of one process, a connection each, that call without a pause. Server and
+clients share the machine's cores. Medians of {rounds} rounds of {seconds:g} s.
+
+The peers are asked for less: an agent's observations come as one row, not as named tensors, noise and mask are made in the
+server, and the first action alone goes back. The sidecar checks every value, keeps game sessions, and answers with statuses,
+sources and log-probabilities.
 
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -59,8 +60,11 @@ def peer_server(peer: Peer) -> Server:
 
 @contextlib.contextmanager
 def _sidecar(workers: int, web: bool, target: Target) -> Iterator[tuple[Path, str]]:
-    with sidecar(target.models, "--workers", str(workers)) as process:
-        yield Path(sys.executable), process.web.removeprefix("http://") if web else process.address
+    """Run a sidecar that serves the policy and nothing else, as the peers do."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(target.models / target.name, Path(folder, target.name))
+        with sidecar(Path(folder), "--workers", str(workers)) as process:
+            yield Path(sys.executable), process.web.removeprefix("http://") if web else process.address
 
 
 @contextlib.contextmanager

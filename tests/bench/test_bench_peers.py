@@ -81,8 +81,9 @@ def peer(tmp_path, monkeypatch):
 def measured(peer: Peer, models: Path, clients: tuple[int, ...] = (1, 3)) -> str:
     """Return the report of a bench of one peer."""
     config, figures = PeersConfig(clients=clients, seconds=0.2), Figures("HTTP")
-    measure(config, target(models, "guard"), peer_server(peer), figures)
-    return report(config, {peer.name: figures})
+    policy = target(models, "guard")
+    measure(config, policy, peer_server(peer), figures)
+    return report(config, policy, {peer.name: figures})
 
 
 def test_a_peer_is_measured_at_each_number_of_clients(peer, tiny_folder, tmp_path, monkeypatch):
@@ -137,7 +138,7 @@ def test_a_peer_that_fails_under_load_keeps_what_was_measured_and_is_not_tried_a
     for _ in range(2):
         measure(config, policy, server, figures)
     assert [len(figures.columns.get(clients, [])) for clients in (1, 3)] == [1, 0]
-    assert "* It 1.0: it_client.py with 3 clients: ConnectionError: too many" in report(config, {"It 1.0": figures})
+    assert "* It 1.0: it_client.py with 3 clients: ConnectionError: too many" in report(config, policy, {"It 1.0": figures})
 
 
 def test_a_server_ends_with_all_that_it_started(tmp_path, monkeypatch):
