@@ -7,6 +7,8 @@ does not serve is reported with the reason and left out of the rounds to come.
 from __future__ import annotations
 
 import math
+import signal
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -136,4 +138,5 @@ sources and log-probabilities.
 """
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that the server that runs ends too
     main(tyro.cli(PeersConfig))
