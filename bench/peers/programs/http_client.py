@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import struct
-
 import httpx
-from load import ROWS, SIZE, Call, main
-
-BODY = struct.pack(f"<{ROWS * SIZE}f", *([0.25] * (ROWS * SIZE)))
+from load import Call, main
+from tick import ACTION_BYTES, BODY
 
 
 def open_client(address: str) -> Call:
@@ -17,7 +14,7 @@ def open_client(address: str) -> Call:
     def call() -> None:
         answer = client.post(f"http://{address}/inference", content=BODY)
         assert answer.status_code == 200, answer.text
-        assert len(answer.content) == ROWS * 2 * 4
+        assert len(answer.content) == ACTION_BYTES
 
     return call
 

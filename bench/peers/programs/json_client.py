@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import struct
 
 import httpx
-from load import ROWS, SIZE, Call, main
+from load import Call, main
+from tick import ACTION_BYTES, BODY
 
-BODY = {"observation": base64.b64encode(struct.pack(f"<{ROWS * SIZE}f", *([0.25] * (ROWS * SIZE)))).decode()}
+REQUEST = {"observation": base64.b64encode(BODY).decode()}
 
 
 def open_client(address: str) -> Call:
@@ -16,9 +16,9 @@ def open_client(address: str) -> Call:
     client = httpx.Client(timeout=60, trust_env=False)
 
     def call() -> None:
-        answer = client.post(f"http://{address}/predict", json=BODY)
+        answer = client.post(f"http://{address}/predict", json=REQUEST)
         assert answer.status_code == 200, answer.text
-        assert len(base64.b64decode(answer.json()["move"])) == ROWS * 2 * 4
+        assert len(base64.b64decode(answer.json()["action"])) == ACTION_BYTES
 
     return call
 

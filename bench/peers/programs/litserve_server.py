@@ -8,6 +8,7 @@ import sys
 import litserve as ls
 import numpy as np
 from policy import open_policy
+from tick import WIDTH
 
 
 class Policy(ls.LitAPI):
@@ -19,7 +20,7 @@ class Policy(ls.LitAPI):
 
     def decode_request(self, request: dict) -> np.ndarray:
         """Read the observations."""
-        return np.frombuffer(base64.b64decode(request["observation"]), np.float32).reshape(-1, 17)
+        return np.frombuffer(base64.b64decode(request["observation"]), np.float32).reshape(-1, WIDTH)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Choose."""
@@ -27,8 +28,10 @@ class Policy(ls.LitAPI):
 
     def encode_response(self, output: np.ndarray) -> dict:
         """Write the actions."""
-        return {"move": base64.b64encode(output.tobytes()).decode()}
+        return {"action": base64.b64encode(output.tobytes()).decode()}
 
 
 if __name__ == "__main__":
-    ls.LitServer(Policy(), accelerator="cpu").run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False)
+    ls.LitServer(Policy(), accelerator="cpu").run(
+        host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", generate_client_file=False
+    )

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 
-ROWS, SIZE = 64, 17
 Call = Callable[[], object]
 
 

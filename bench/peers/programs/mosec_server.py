@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mosec import Server, Worker
 from policy import open_policy
+from tick import WIDTH
 
 
 class Policy(Worker):
@@ -15,7 +16,7 @@ class Policy(Worker):
 
     def deserialize(self, data: bytes) -> np.ndarray:
         """Read the observations."""
-        return np.frombuffer(data, np.float32).reshape(-1, 17)
+        return np.frombuffer(data, np.float32).reshape(-1, WIDTH)
 
     def serialize(self, data: np.ndarray) -> bytes:
         """Write the actions."""

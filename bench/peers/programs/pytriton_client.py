@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from load import ROWS, SIZE, Call, main
+from load import Call, main
 from pytriton.client import ModelClient
+from tick import ACTION, ROWS, WIDTH
 
-OBSERVATION = np.full((ROWS, SIZE), 0.25, np.float32)
+OBSERVATION = np.full((ROWS, WIDTH), 0.25, np.float32)
 
 
 def open_client(address: str) -> Call:
@@ -14,7 +15,7 @@ def open_client(address: str) -> Call:
     client = ModelClient(f"grpc://{address}", "policy", init_timeout_s=60, inference_timeout_s=60)
 
     def call() -> None:
-        assert client.infer_batch(OBSERVATION)["move"].shape == (ROWS, 2)
+        assert client.infer_batch(OBSERVATION)["action"].shape == (ROWS, *ACTION["shape"])
 
     return call
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import struct
-
 import grpc
 from google.protobuf.wrappers_pb2 import BytesValue
-from load import ROWS, SIZE, Call, main
+from load import Call, main
 from ray_contract import METHOD
+from tick import ACTION_BYTES, BODY
 
-REQUEST = BytesValue(value=struct.pack(f"<{ROWS * SIZE}f", *([0.25] * (ROWS * SIZE))))
+REQUEST = BytesValue(value=BODY)
 
 
 def open_client(address: str) -> Call:
@@ -18,7 +17,7 @@ def open_client(address: str) -> Call:
     stub = channel.unary_unary(METHOD, BytesValue.SerializeToString, BytesValue.FromString)
 
     def call() -> None:
-        assert len(stub(REQUEST, timeout=60, metadata=(("application", "default"),)).value) == ROWS * 2 * 4
+        assert len(stub(REQUEST, timeout=60, metadata=(("application", "default"),)).value) == ACTION_BYTES
 
     return call
 
