@@ -78,7 +78,9 @@ namespace Metabridge.Transport
             if (!IsDone && isLate) return new RpcException(StatusCode.DeadlineExceeded, "no answer within " + options.Timeout);
             if (!IsAnswered())
             {
-                return new RpcException(StatusCode.Unavailable, "no connection to " + request.url + ": " + request.error);
+                // Before the answer's head UnityWebRequest does not tell a connection that was cut from none; its error does.
+                string what = request.responseCode > 0 ? "the connection was lost to " : "no connection to ";
+                return new RpcException(StatusCode.Unavailable, what + request.url + ": " + request.error);
             }
             if (!download.Reader.Trailers.HasStatus) AddHeaders();
             try
