@@ -79,7 +79,7 @@ namespace Metabridge.Headless
             {
                 string failure = await AvatarCalls.Failure(async () => tick = await Tick(false));
                 if (tick != null) break;
-                said.Add(failure.Split('|')[0]);
+                said.Add(failure.StartsWith("Unavailable|") ? "Unavailable" : failure);
                 await Task.Delay(Pause);
             }
             report("while it starts", string.Join(" ", said));
