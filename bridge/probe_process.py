@@ -24,6 +24,8 @@ from bridge.services import family_modules
 MIB = 1 << 20
 MAX_REASON = 100_000
 GRACE_SECONDS = 10
+PR_SET_PDEATHSIG = 1
+"""Of <linux/prctl.h>."""
 
 
 def main() -> None:
@@ -31,6 +33,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
     logging.disable(logging.WARNING)  # the sidecar says the same when it loads the bundle itself
+    _end_with_parent()
     settings = msgspec.json.decode(sys.stdin.buffer.readline(), type=ProbeSettings)
     _go_first()
     if settings.providers == [CPU]:  # CUDA reserves address space far beyond what it uses
@@ -65,6 +68,17 @@ def _try(folder: Path, options: LoadOptions, memory_mib: int) -> str:
 def _answer(answers: IO[str], reason: str) -> None:
     answers.write(json.dumps(reason) + "\n")
     answers.flush()
+
+
+def _end_with_parent() -> None:
+    """Have the system end this process when the sidecar is gone, however it went (Linux).
+
+    A load that hangs sees no end of input. A sidecar that went before this has sent no bundle, and input ends.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _go_first() -> None:

@@ -101,18 +101,24 @@ def _call(live: LiveSidecar, protocol: str, model: str, load: Load, stop: thread
     with open_wire(protocol, live.address, live.web) as wire:
         while not stop.is_set():
             seed += 1
-            request = CASE.request(1 + seed % 3, seed)
-            request.groups[0].model.CopyFrom(ModelSelector(name=model))
-            request.groups[0].sampling = pb.SAMPLING_DETERMINISTIC
+            request = asked(model, seed)
             answer = CASE.call(wire, request)
-            problem = answer.text if answer.code != "OK" else _problem(request, CASE.read(answer.message), load)
+            problem = answer.text if answer.code != "OK" else problem_of(request, CASE.read(answer.message), load)
             load.answers += 1
             if problem:
                 load.wrong.append(f"{protocol}, call {seed}: {problem}")
                 return
 
 
-def _problem(request: pb.ChooseActionsRequest, answer: pb.ChooseActionsResponse, load: Load) -> str:
+def asked(model: str, seed: int) -> pb.ChooseActionsRequest:
+    """Return a request of one to three agents whose answer `problem_of` can check."""
+    request = CASE.request(1 + seed % 3, seed)
+    request.groups[0].model.CopyFrom(ModelSelector(name=model))
+    request.groups[0].sampling = pb.SAMPLING_DETERMINISTIC
+    return request
+
+
+def problem_of(request: pb.ChooseActionsRequest, answer: pb.ChooseActionsResponse, load: Load) -> str:
     """Hold an answer against the weights of the version that it names."""
     (group,), version = answer.groups, answer.groups[0].model.version
     load.versions.add(version)

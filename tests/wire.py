@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gzip
 import json
 import struct
 from collections.abc import Iterator
@@ -152,10 +153,12 @@ _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 def _envelopes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the flags and the contents of each envelope, unpacked: trailers come as gzip too where it was asked for."""
     start = 0
     while start < len(data):
         flags, size = struct.unpack_from(">BI", data, start)
-        yield flags, data[start + 5 : start + 5 + size]
+        part = data[start + 5 : start + 5 + size]
+        yield flags, gzip.decompress(part) if flags & 0x01 else part
         start += 5 + size
     assert start == len(data)
 

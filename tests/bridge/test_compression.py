@@ -12,7 +12,7 @@ import httpx
 import pytest
 from conftest import sidecar_in_thread
 from family_cases import CASES, write_models
-from wire import PROTOCOLS, connect_error, open_wire
+from wire import PROTOCOLS, connect_error, enveloped_answer, open_wire
 
 from bridge.client import Client
 from bridge.config import Limits
@@ -81,6 +81,17 @@ def test_each_message_of_a_web_stream_is_packed(http) -> None:
         first.avatar.image.data
         == pb.StreamAvatarsResponse.FromString(plain[5 : 5 + int.from_bytes(plain[1:5], "big")]).avatar.image.data
     )
+
+
+@pytest.mark.parametrize("protocol", ACCEPT)
+def test_the_error_at_the_end_of_a_packed_stream_is_packed_too(http, protocol) -> None:
+    unknown = pb.StreamAvatarsRequest(model=ModelSelector(name="nobody")).SerializeToString()
+    kind = {"grpc-web": "application/grpc-web+proto", "connect": "application/connect+proto"}[protocol]
+    accept = {"grpc-web": "grpc-accept-encoding", "connect": "connect-accept-encoding"}[protocol]
+    body = struct.pack(">BI", 0, len(unknown)) + unknown
+    answer = http.post(f"/{STREAM}", content=body, headers={"content-type": kind, accept: "gzip"})
+    assert answer.content[0] & 0x01
+    assert enveloped_answer(protocol, dict(answer.headers), answer.content)[0] == "NOT_FOUND"
 
 
 def test_json_is_packed_too(http) -> None:

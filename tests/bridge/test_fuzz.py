@@ -1,4 +1,7 @@
-"""No message of anybody makes the sidecar fail: spoilt ones of every method over every protocol. `make soak` sends 10⁵."""
+"""No message of anybody makes the sidecar fail: spoilt ones of every method over every protocol. `make soak` sends 10⁵.
+
+Frames of HTTP/2 that gRPC's core answers by itself are test_grpc_faults'.
+"""
 
 from __future__ import annotations
 

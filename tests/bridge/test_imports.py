@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 FORBIDDEN = {"torch", "export", "onnxscript", "stable_baselines3", "gymnasium"}
 ALLOWED = {
@@ -99,3 +101,14 @@ def test_nothing_of_the_product_imports_its_tests():
     for package in ("bridge", "export"):
         for path in files(package):
             assert not {"tests", "conftest", "tiny_models", "pytest"} & {name.partition(".")[0] for name in imports(path)}, path
+
+
+@pytest.mark.parametrize("module", ["bridge.session", "bridge.probe_process", "export.parity"])
+def test_onnx_runtime_is_told_not_to_report_to_its_maker(module, tmp_path, monkeypatch) -> None:
+    for variable in ("CI", "TF_BUILD", "GITHUB_ACTIONS", "ORT_DISABLE_TELEMETRY"):  # ONNX Runtime is silent in a CI job anyway
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    code = f"import {module}, onnxruntime, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
+    assert done.stdout == "1\n", done.stderr
+    assert list(tmp_path.iterdir()) == [], "ONNX Runtime keeps the file of a telemetry session"

@@ -8,50 +8,16 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 import tiny_models
+from bad_bundles import CRASH, HANG, STARVE, write_bad
 from conftest import run_sidecar, sidecar_in_thread
 
 from bridge.client import Client
 from bridge.config import ServeConfig
 from bridge.probe import CACHE_FILE, CACHE_VARIABLE, cache_folder
 from bridge.v1.model_service_pb2 import MODEL_STATE_FAILED, MODEL_STATE_SERVING
-
-MOVE = "move = Min (at_least, high)"
-CRASH = """
-  least = Constant <value_int: int = -9223372036854775808> ()
-  minus = Constant <value_int: int = -1> ()
-  beyond = Div (least, minus)
-  number = Cast <to: int = 1> (beyond)
-  bounded = Min (at_least, high)
-  move = Add (bounded, number)
-"""
-HANG = """
-  turns = Constant <value_int: int = 4611686018427387904> ()
-  yes = Constant <value = bool {1}> ()
-  bounded = Min (at_least, high)
-  move = Loop (turns, yes, bounded) <body = turn (int64 i, bool go, float[batch,2] a) => (bool on, float[batch,2] b) {
-    on = Identity (go)
-    b = Neg (a)
-  }>
-"""
-STARVE = """
-  size = Constant <value_ints: ints = [805306368]> ()
-  zeros = ConstantOfShape (size)
-  sum = ReduceSum <keepdims: int = 0> (zeros)
-  bounded = Min (at_least, high)
-  move = Add (bounded, sum)
-"""
-
-
-def write_bad(models: Path, nodes: str, name: str = "bad", version: int = 1) -> Path:
-    """Write a policy whose `move` comes from `nodes`; return the bundle's folder."""
-    weights = {"weights_move": (3, 2), "weights_act": (3, 5), "low": (2,), "high": (2,)}
-    values = {weight: np.ones(shape) for weight, shape in weights.items()}
-    text = tiny_models.POLICY.replace(MOVE, nodes)
-    return tiny_models.write_bundle(models, name, version, "npc", {"policy": (text, values)}, tiny_models.NPC_SPEC)
 
 
 def states(client: Client) -> dict[tuple[str, int], tuple[int, str]]:
@@ -164,6 +130,18 @@ def test_a_stop_while_a_bundle_hangs_leaves_no_process(models, own_cache) -> Non
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
         assert psutil.wait_procs(children, 10)[1] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends with its alarm, ten seconds after --load-seconds")
+def test_a_kill_while_a_bundle_hangs_leaves_no_process(models, own_cache) -> None:
+    write_bad(models, HANG)
+    with run_hanging(models) as process:
+        end = time.monotonic() + 120
+        while not (children := process.children()) or children[0].cpu_times().user < 4.0:  # far beyond its imports
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        process.kill()
+        assert psutil.wait_procs(children, 60)[1] == []
 
 
 def run_hanging(models: Path):

@@ -18,7 +18,8 @@ import numpy as np
 import psutil
 import pytest
 import tiny_models
-from conftest import LiveSidecar, run_sidecar
+from conftest import run_sidecar
+from worker_channels import MOST_CONNECTIONS, PATIENCE_S, channels_to_all, connections, names, pids, port_of
 
 from bridge import tensors, top
 from bridge.__main__ import main
@@ -26,13 +27,10 @@ from bridge.errors import NotFound, Unavailable
 from bridge.metrics_sum import sum_of
 from bridge.v1 import admin_service_pb2, model_service_pb2, npc_service_pb2
 from bridge.v1.admin_service_pb2_grpc import AdminServiceStub
-from bridge.v1.model_service_pb2_grpc import ModelServiceStub
 from bridge.v1.npc_service_pb2_grpc import NpcServiceStub
 from bridge.worker_link import WorkerLink
 
 ADMIN = (("authorization", "Bearer workers-admin-token"),)
-PATIENCE_S = 60
-MOST_CONNECTIONS = 60
 
 
 @pytest.fixture(scope="module")
@@ -56,40 +54,6 @@ def shared(folder):
     """A sidecar of two workers that no test harms."""
     with two_workers(folder) as live:
         yield live
-
-
-def pids(live: LiveSidecar) -> list[int]:
-    return [child.pid for child in psutil.Process(live.process.pid).children()]
-
-
-def connections(pid: int, port: int) -> int:
-    return sum(c.laddr.port == port and c.status == psutil.CONN_ESTABLISHED for c in psutil.Process(pid).net_connections("tcp"))
-
-
-def port_of(address: str) -> int:
-    return int(address.rsplit(":", 1)[1])
-
-
-@contextlib.contextmanager
-def channels_to_all(live: LiveSidecar):
-    """Open channels, each with a connection of its own, until every worker has one; yield them."""
-    with contextlib.ExitStack() as stack:
-        opened = []
-        while len(opened) < MOST_CONNECTIONS:
-            channel = stack.enter_context(grpc.insecure_channel(live.address, options=[("grpc.use_local_subchannel_pool", 1)]))
-            names(channel)
-            opened.append(channel)
-            if all(connections(pid, port_of(live.address)) for pid in pids(live)):
-                yield opened
-                return
-        raise AssertionError(f"{MOST_CONNECTIONS} connections went to one worker alone")
-
-
-def names(channel) -> list[str]:
-    answer = ModelServiceStub(channel).ListModels(
-        model_service_pb2.ListModelsRequest(), timeout=PATIENCE_S, wait_for_ready=True
-    )
-    return [model.name for model in answer.models if model.state == model_service_pb2.MODEL_STATE_SERVING]
 
 
 def wait_until(condition):

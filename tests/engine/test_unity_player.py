@@ -159,6 +159,8 @@ def test_components_report_a_killed_sidecar_and_recover_when_it_is_back(exported
     failed = next(i for i, event in enumerate(events) if event.startswith("npc failed Unavailable"))
     recovered = events.index("npc recovered", failed)
     assert events.index("tick 50") < failed < recovered < events.index("tick 200")
+    assert events.count("npc session restarted") == 1
+    assert failed < events.index("npc session restarted") < recovered
     assert where_pythons_are(result, walked) >= 0.9, "a tick was lost or acted on twice"
 
 

@@ -22,6 +22,7 @@ namespace Metabridge.Headless
                 else if (arguments[0] == "avatars") await Avatars(rest[0], Path.GetDirectoryName(file), rest[1]);
                 else if (arguments[0] == "scenes") await Scenes(rest[0], Path.GetDirectoryName(file));
                 else if (arguments[0] == "cancelled") await Cancelled(rest[0]);
+                else if (arguments[0] == "killed") await Killed(rest[0], Path.GetDirectoryName(file));
                 else if (arguments[0] == "npcs") await new NpcCalls(Report).Run(rest[0], rest[1]);
                 else if (arguments[0] == "policies") await Policies(rest[0]);
                 else if (arguments[0] == "world") new WorldReplay(rest[0], Path.GetDirectoryName(file)).Run(Report);
@@ -77,6 +78,14 @@ namespace Metabridge.Headless
             using (var transport = new HttpClientTransport("http://" + address, new SocketsHttpHandler()))
             {
                 await new CancelledMorphs(Report, transport).Run();
+            }
+        }
+
+        static async Task Killed(string address, string folder)
+        {
+            using (var transport = new HttpClientTransport("http://" + address, new SocketsHttpHandler()))
+            {
+                await new KilledSidecar(Report, folder, transport).Run();
             }
         }
 

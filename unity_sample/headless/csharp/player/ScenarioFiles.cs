@@ -26,6 +26,7 @@ namespace Metabridge.Headless
         public bool sample;
         public string picture;
         public bool cancelled;
+        public bool killed;
         public bool scenes;
         public bool npcs;
         public string trainer;

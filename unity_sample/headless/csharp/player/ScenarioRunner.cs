@@ -63,6 +63,7 @@ namespace Metabridge.Headless
             if (scenario.stream_size > 0) yield return CallDirectly();
             if (!string.IsNullOrEmpty(scenario.picture)) yield return CallAvatars();
             if (scenario.cancelled) yield return Calling(transport => new CancelledMorphs(Report, transport).Run());
+            if (scenario.killed) yield return Calling(transport => new KilledSidecar(Report, scenario.output, transport).Run());
             if (scenario.scenes) yield return CallScenes();
             if (scenario.npcs) yield return CallNpcs();
             if (!string.IsNullOrEmpty(scenario.trainer)) yield return new EnvironmentPlay(scenario, Report).Run();
@@ -177,6 +178,7 @@ namespace Metabridge.Headless
                 source.Seed++;
             };
             brain.Recovered += () => Note("npc recovered");
+            brain.SessionRestarted += () => Note("npc session restarted");
             brain.AgentFailed += npc => Note("agent " + npc.Id + " failed " + npc.Failure);
             plazas = new Plazas(scenario);
             for (int i = 0; i < plazas.All.Count; i++) Watch(i, plazas.All[i]);

@@ -97,8 +97,16 @@ namespace Metabridge.Transport
                 return new RpcException(isLate ? StatusCode.DeadlineExceeded : StatusCode.Cancelled, text, null, error);
             }
             if (!(error is HttpRequestException) && !(error is IOException)) return null;
-            string reason = "no connection to " + address + ": " + error.GetBaseException().Message;
+            string what = WasConnected(error) ? "the connection was lost to " : "no connection to ";
+            string reason = what + address + ": " + error.GetBaseException().Message;
             return new RpcException(StatusCode.Unavailable, reason, null, error);
+        }
+
+        // A connection that is cut fails to read or write; one that is never made fails by its socket, its name or its certificate.
+        static bool WasConnected(Exception error)
+        {
+            while (error != null && !(error is IOException)) error = error.InnerException;
+            return error != null;
         }
 
         async Task Exchange<TResponse>(

@@ -78,7 +78,9 @@ namespace Metabridge.Transport
             if (!IsDone && isLate) return new RpcException(StatusCode.DeadlineExceeded, "no answer within " + options.Timeout);
             if (!IsAnswered())
             {
-                return new RpcException(StatusCode.Unavailable, "no connection to " + request.url + ": " + request.error);
+                // Before the answer's head UnityWebRequest does not tell a connection that was cut from none; its error does.
+                string what = request.responseCode > 0 ? "the connection was lost to " : "no connection to ";
+                return new RpcException(StatusCode.Unavailable, what + request.url + ": " + Reason());
             }
             if (!download.Reader.Trailers.HasStatus) AddHeaders();
             try
@@ -101,8 +103,15 @@ namespace Metabridge.Transport
             }
         }
 
+        string Reason()
+        {
+            return string.IsNullOrEmpty(request.error) ? "it ended without an answer" : request.error;
+        }
+
+        // A connection that ends before the answer's head is no error of UnityWebRequest's now and then, with the status 0.
         bool IsAnswered()
         {
+            if (request.responseCode <= 0) return false;
 #if UNITY_2020_2_OR_NEWER
             return request.result != UnityWebRequest.Result.ConnectionError;
 #else
