@@ -23,11 +23,13 @@ FEW = 100
 
 @dataclass(frozen=True)
 class AdaptConfig:
-    """Adapts a trained generator to a few pictures: both networks go on from where they were, under augmentation.
+    """Adapts a trained generator to a few pictures: both networks go on from where they were.
 
-    The finest blocks of the discriminator stay as they are (Freeze-D, Mo et al. 2020, arXiv:2002.10964), adaptive
-    augmentation keeps it from learning the pictures by heart (Karras et al. 2020, arXiv:2006.06676), and the mapping
-    network may stay too, which keeps the directions of the controls.
+    First the generator draws the pictures again, each from the style whose drawing is nearest to it (implicit maximum
+    likelihood, Li and Malik 2018, arXiv:1809.09087). Then both networks play the game over pictures: the finest blocks of the
+    discriminator stay as they are (Freeze-D, Mo et al. 2020, arXiv:2002.10964), and adaptive augmentation keeps it from
+    learning the pictures by heart (Karras et al. 2020, arXiv:2006.06676). The mapping network may stay in both stages, which
+    keeps the directions of the controls.
     """
 
     data: str
@@ -42,8 +44,12 @@ class AdaptConfig:
     """Pictures to adapt to; 0 takes 100 of a built-in style and all of a folder."""
     licence: str = "unknown"
     """SPDX licence of the pictures in the folder; it goes into the model's card."""
-    kimg: float = 20.0
-    """Thousands of pictures to show."""
+    kimg: float = 6.4
+    """Thousands of pictures to show, those that are drawn again among them."""
+    draw_kimg: float = 4.8
+    """Thousands of pictures, the first ones, that the generator draws again before the game begins; 0 leaves the game alone."""
+    draw_rate: float = 0.006
+    """Learning rate of Adam while it draws."""
     minutes: float = 0.0
     """Stop after so many minutes; 0 sets no limit."""
     freeze_discriminator_layers: int = 1
@@ -51,18 +57,24 @@ class AdaptConfig:
     freeze_mapping: bool = True
     """Keep the mapping network's weights."""
     learning_rate: float = 0.001
-    """Learning rate of Adam for both networks; less than in training from scratch."""
+    """Learning rate of Adam for both networks in the game; less than in training from scratch."""
+    average_kimg: float = 0.5
+    """Half-life of the averaged generator in thousands of pictures: a longer one still draws the source after a short run."""
     augment: Pipeline = "bg"
     """none, blit, bg or bgc: see `train --help`. Colour changes can leak into so few pictures."""
+    augment_kimg: float = 20.0
+    """Thousands of pictures in which the probability of a change can go from 0 to 1: few, as the run is short."""
     compare_scratch: bool = False
     """Train from scratch for the same number of pictures as well, and write curves and grids side by side."""
     metric_kimg: float = 2.0
     """Thousands of pictures between two measurements of FD-VGG, when comparing."""
-    metric_count: int = 1000
-    """Pictures in a measurement."""
+    metric_count: int = 2000
+    """Real pictures in a measurement: held-out ones of a built-in style."""
+    metric_drawn: int = 0
+    """Generated pictures in a measurement; 0 generates as many."""
     cache: Path = Path("data/avatar")
     """Folder where prepared pictures are kept."""
-    batch: int = 32
+    batch: int = 16
     """Pictures in a step."""
     device: str = "cpu"
     """PyTorch device, for example cpu or cuda."""
@@ -97,8 +109,11 @@ class AdaptConfig:
             "minutes": self.minutes,
             "model": shape,
             "augment": self.augment,
+            "augment_kimg": self.augment_kimg,
             "metric_kimg": self.metric_kimg if self.compare_scratch else 0.0,
             "metric_count": self.metric_count,
+            "metric_drawn": self.metric_drawn,
+            "metric_pairs": 0,
             "path_weight": 0.0,
             "mixing": config.record["config"]["mixing"],
             "r1_gamma": config.record["config"]["r1_gamma"],
@@ -111,7 +126,10 @@ class AdaptConfig:
         }
         transfer = {
             "start_from": self.source,
+            "draw_kimg": self.draw_kimg,
+            "draw_rate": self.draw_rate,
             "learning_rate": self.learning_rate,
+            "average_kimg": self.average_kimg,
             "freeze_discriminator_layers": self.freeze_discriminator_layers,
             "freeze_mapping": self.freeze_mapping,
         }

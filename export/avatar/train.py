@@ -119,7 +119,7 @@ def held_out(config: TrainConfig, images: np.ndarray) -> InLoopMetric | None:
         return None
     if config.source != data.FOLDER:
         images = load_data(config, config.metric_count, "held-out").images
-    return InLoopMetric(images, config.metric_count, config.cache)
+    return InLoopMetric(images, config.metric_count, config.cache, drawn=config.metric_drawn, pairs=config.metric_pairs)
 
 
 class TrainingLoop:

@@ -1,0 +1,97 @@
+"""Few pictures drawn by a trained generator, without a game: implicit maximum likelihood estimation.
+
+Each picture looks among random styles for the one whose drawing is nearest to it, and the synthesis network learns to draw
+the picture from that style (Li and Malik 2018, arXiv:1809.09087). The mapping network stays, so that styles keep what they
+mean as far as the new pictures have it: faces with light hair are matched with pictures of light hair.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from export.avatar.autoencoder import reconstruction_loss
+from export.avatar.batches import batch_of
+from export.avatar.model import Generator
+
+COARSE = 16
+"""Pictures are compared as averages over a grid of so many cells in a row: colours and shapes count, single pixels do not."""
+CANDIDATES = 300
+"""Random styles in a search, or three for each picture where there are more of those; each is taken by one picture at most."""
+SEARCH_STEPS = 100
+"""Steps between two searches, each among other random styles."""
+STYLE_NOISE = 0.15
+"""Deviation of the noise on a style, in deviations of random styles, so that its neighbours learn to draw the picture too."""
+PART = 32
+
+
+class Imle:
+    """A generator's synthesis network while it learns to draw pictures uint8 [N, C, S, S].
+
+    average, the averaged generator, is what the pictures look for styles in. Processes that train together all do the same.
+    """
+
+    def __init__(
+        self, generator: Generator, average: Generator, images: np.ndarray, rng: torch.Generator, *, learning_rate: float
+    ) -> None:
+        self.generator, self.average, self.images, self.rng = generator, average, images, rng
+        self.learning_rate = learning_rate
+        self.optimiser = torch.optim.Adam(generator.synthesis.parameters(), learning_rate, betas=(0.9, 0.99), fused=True)
+        self.device = generator.mapping.w_mean.device
+        self.styles = self.deviation = torch.empty(0)
+
+    def train_step(self, step: int, rows: np.ndarray, pace: float) -> Tensor:
+        """Draws chosen pictures again, at a share of the learning rate; returns the loss."""
+        if step % SEARCH_STEPS == 0:
+            self.search()
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate * pace
+        rows = np.sort(rows)  # as batch_of takes them
+        styles = self.styles[torch.from_numpy(rows)]
+        noise = torch.randn(styles.shape, generator=self.rng)
+        styles = (styles + STYLE_NOISE * self.deviation * noise).to(self.device)
+        loss = reconstruction_loss(self.generator.synthesis, styles, batch_of(self.images, rows).to(self.device))
+        loss.backward()
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    @torch.no_grad()
+    def search(self) -> float:
+        """Gives each picture a style of its own, all as near to their drawings as can be; returns the mean distance."""
+        config = self.generator.config
+        count = max(CANDIDATES, 3 * len(self.images))
+        z = torch.randn(count, config.latent_size, generator=self.rng).to(self.device)
+        styles = self.average.mapping.to_w(z)
+        drawn = torch.cat([coarse(self._draw(part)) for part in styles.split(PART)])
+        parts = np.array_split(np.arange(len(self.images)), -(-len(self.images) // PART))
+        wanted = torch.cat([coarse(batch_of(self.images, part)) for part in parts])
+        distance = torch.cdist(wanted, drawn.cpu()).numpy()
+        rows, columns = linear_sum_assignment(distance)
+        self.styles, self.deviation = styles.cpu()[torch.from_numpy(columns)], styles.std(dim=0).cpu()
+        return float(distance[rows, columns].mean())
+
+    def _draw(self, styles: Tensor) -> Tensor:
+        config = self.generator.config
+        noise = torch.zeros(len(styles), config.noise_size, device=self.device)
+        image: Tensor = self.average.synthesis(styles[:, None].expand(-1, config.num_layers, -1), noise)
+        return image
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {"optimiser": self.optimiser.state_dict(), "styles": self.styles, "deviation": self.deviation}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes over a checkpoint's state."""
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.styles, self.deviation = state["styles"], state["deviation"]
+
+
+def coarse(images: Tensor) -> Tensor:
+    """Pictures [N, C, S, S] as averages over a grid of COARSE x COARSE cells: [N, C * COARSE * COARSE]."""
+    return F.adaptive_avg_pool2d(images, COARSE).flatten(1)
