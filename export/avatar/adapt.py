@@ -23,13 +23,12 @@ FEW = 100
 
 @dataclass(frozen=True)
 class AdaptConfig:
-    """Adapts a trained generator to a few pictures: both networks go on from where they were.
+    """Adapts a trained generator to a few pictures.
 
-    First the generator draws the pictures again, each from the style whose drawing is nearest to it (implicit maximum
-    likelihood, Li and Malik 2018, arXiv:1809.09087). Then both networks play the game over pictures: the finest blocks of the
-    discriminator stay as they are (Freeze-D, Mo et al. 2020, arXiv:2002.10964), and adaptive augmentation keeps it from
-    learning the pictures by heart (Karras et al. 2020, arXiv:2006.06676). The mapping network may stay in both stages, which
-    keeps the directions of the controls.
+    The synthesis network learns to draw the pictures, each from styles whose drawings are near. With --kimg above --draw-kimg
+    both networks then play the game over pictures: the finest blocks of the discriminator stay as they are (Freeze-D, Mo et
+    al. 2020, arXiv:2002.10964), and adaptive augmentation keeps it from learning the pictures by heart (Karras et al. 2020,
+    arXiv:2006.06676). The mapping network stays, unless told otherwise, which keeps the directions of the controls.
     """
 
     data: str
@@ -44,10 +43,10 @@ class AdaptConfig:
     """Pictures to adapt to; 0 takes 100 of a built-in style and all of a folder."""
     licence: str = "unknown"
     """SPDX licence of the pictures in the folder; it goes into the model's card."""
-    kimg: float = 6.4
-    """Thousands of pictures to show, those that are drawn again among them."""
+    kimg: float = 4.8
+    """Thousands of pictures to show: those that are drawn again, and then those of the game."""
     draw_kimg: float = 4.8
-    """Thousands of pictures, the first ones, that the generator draws again before the game begins; 0 leaves the game alone."""
+    """Thousands of pictures, the first ones, that the generator draws again, all of --kimg at most; 0 leaves the game alone."""
     draw_rate: float = 0.006
     """Learning rate of Adam while it draws."""
     minutes: float = 0.0
@@ -56,7 +55,9 @@ class AdaptConfig:
     """Blocks of the discriminator that keep their weights, the finest first."""
     freeze_mapping: bool = True
     """Keep the mapping network's weights."""
-    learning_rate: float = 0.001
+    head_start_kimg: float = 0.8
+    """Thousands of pictures at the start of the game that only the discriminator learns from."""
+    learning_rate: float = 0.0002
     """Learning rate of Adam for both networks in the game; less than in training from scratch."""
     average_kimg: float = 0.5
     """Half-life of the averaged generator in thousands of pictures: a longer one still draws the source after a short run."""
@@ -126,7 +127,8 @@ class AdaptConfig:
         }
         transfer = {
             "start_from": self.source,
-            "draw_kimg": self.draw_kimg,
+            "draw_kimg": min(self.draw_kimg, self.kimg) if self.kimg else self.draw_kimg,
+            "head_start_kimg": self.head_start_kimg,
             "draw_rate": self.draw_rate,
             "learning_rate": self.learning_rate,
             "average_kimg": self.average_kimg,

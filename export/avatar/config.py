@@ -59,7 +59,7 @@ class TrainConfig:
     """Shape of both networks."""
     draw_kimg: float = 0.0
     """Thousands of pictures that the generator draws again before the game begins, for --start-from and few pictures: each from
-    the style whose drawing is nearest to it."""
+    styles whose drawings are near it."""
     draw_rate: float = 0.006
     """Learning rate of Adam while it draws; it falls along a quarter of a cosine."""
     head_start_kimg: float = 0.0

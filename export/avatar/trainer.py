@@ -15,9 +15,9 @@ from export.avatar import augment, loss
 from export.avatar.adaptive import AdaptiveStrength
 from export.avatar.batches import Batch, BatchSource
 from export.avatar.config import SESSION_FIELDS, TrainConfig
-from export.avatar.imle import Imle
 from export.avatar.latents import Latents, draw_latents
 from export.avatar.model import Discriminator, Generator
+from export.avatar.optimal_transport import OptimalTransport
 from export.avatar.palette import APART, choose_palette, match_palette, palette_use
 from export.avatar.parallel import mean, world
 from export.avatar.players import Player, Precision, build, frozen_discriminator, frozen_generator, pace_at, schedule
@@ -58,7 +58,7 @@ class Trainer:
         self.strength = AdaptiveStrength(
             p=config.augment_p, target=config.augment_target, kimg=config.augment_kimg, limit=config.augment_max
         )
-        self.imle = Imle(self.generator, self.average, images, self.rng, learning_rate=config.draw_rate)
+        self.transport = OptimalTransport(self.generator, self.average, images, self.rng, learning_rate=config.draw_rate)
         self.path_mean = torch.zeros((), device=config.device)
         self.step = 0
         self.seconds = 0.0
@@ -110,7 +110,7 @@ class Trainer:
             "average": self.average.state_dict(),
             "optimisers": {name: player.optimiser.state_dict() for name, player in self.players.items()},
             "augmentation": self.strength.state(),
-            "drawing": self.imle.state() if self.draws else {},
+            "drawing": self.transport.state() if self.draws else {},
             "scaler": scaler.state_dict() if scaler else {},
             "path_mean": self.path_mean,
             "rng": self.rng.get_state(),
@@ -135,7 +135,7 @@ class Trainer:
         self.step, self.seconds, self.metrics = state["step"], state["seconds"], dict(state["metrics"])
         self.earlier = list(state["earlier"])
         if self.draws:
-            self.imle.restore(state["drawing"])
+            self.transport.restore(state["drawing"])
 
     def train_step(self) -> None:
         """One step of drawing, or of both players: they share the generated pictures, the discriminator moves first."""
@@ -150,8 +150,7 @@ class Trainer:
         config = self.config
         pace = schedule(self.step, math.ceil(config.draw_kimg * 1000 / config.batch), DRAWING_WARM_UP)
         self.players["generator"].learn(True)
-        rows = self.batches.pictures_of(self.step)
-        self._measure({"loss/drawing": self.imle.train_step(self.step, rows, pace)})
+        self._measure({"loss/drawing": self.transport.train_step(self.step, config.batch, pace)})
 
     def _step_game(self) -> None:
         config = self.config

@@ -1,4 +1,4 @@
-"""Rules of drawing few pictures again: each takes a near style of its own, and the generator learns to draw it from there."""
+"""Rules of drawing few pictures again: random styles are matched with pictures, and the generator learns to draw those."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 from tiny_training import assert_identical, tiny_config
 
 from export.avatar.config import TrainConfig
-from export.avatar.imle import Imle, coarse
 from export.avatar.model import Generator, ModelConfig
+from export.avatar.optimal_transport import PAIRS, OptimalTransport, coarse
 from export.avatar.pictures import to_uint8
 from export.avatar.train import CHECKPOINT, train
 from export.avatar.trainer import Trainer
@@ -37,28 +37,33 @@ def drawn_by(network: Generator, styles: torch.Tensor) -> np.ndarray:
         return to_uint8(network.synthesis(w, torch.zeros(len(w), SHAPE.noise_size)).numpy())
 
 
-def imle(network: Generator, images: np.ndarray, learning_rate: float = 0.01) -> Imle:
+def transport(network: Generator, images: np.ndarray, learning_rate: float = 0.01) -> OptimalTransport:
     average = copy.deepcopy(network).requires_grad_(False)
-    return Imle(network, average, images, torch.Generator().manual_seed(3), learning_rate=learning_rate)
+    return OptimalTransport(network, average, images, torch.Generator().manual_seed(3), learning_rate=learning_rate)
 
 
-def test_pictures_of_random_styles_find_these_styles_again() -> None:
+def test_drawings_are_matched_with_the_pictures_they_are_of() -> None:
     network = generator()
-    z = torch.randn(300, SHAPE.latent_size, generator=torch.Generator().manual_seed(3))
+    # The search draws the same random numbers: the pictures are those of its own styles.
+    rng = torch.Generator().manual_seed(3)
+    torch.randperm(PAIRS, generator=rng)
     with torch.no_grad():
-        styles = network.mapping.to_w(z)[7:40:3]
-    search = imle(network, drawn_by(network, styles))
-    # The search draws the same candidates; drawings that are equal stand for each other.
+        styles = network.mapping.to_w(torch.randn(PAIRS, SHAPE.latent_size, generator=rng))
+    images = drawn_by(network, styles)
+    search = transport(network, images)
     assert search.search() < 0.1
-    np.testing.assert_array_equal(drawn_by(network, search.styles), drawn_by(network, styles))
+    np.testing.assert_array_equal(drawn_by(network, search.styles), images[search.rows])
 
 
-def test_no_style_is_given_to_two_pictures() -> None:
-    network = generator()
-    picture = np.random.default_rng(0).integers(0, 256, (1, 4, 32, 32), np.uint8)
-    search = imle(network, picture.repeat(120, axis=0))
+@pytest.mark.parametrize(("count", "each"), [(60, 5), (120, 2), (PAIRS + 100, 1)])
+def test_every_style_has_one_picture_and_every_picture_as_many_styles(count: int, each: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (count, 4, 32, 32), np.uint8)
+    search = transport(generator(), images)
     search.search()
-    assert len(search.styles.unique(dim=0)) == 120
+    assert len(search.styles.unique(dim=0)) == len(search.rows)
+    pictures, styles = search.rows.unique(return_counts=True)
+    assert len(pictures) == min(count, PAIRS)
+    assert (styles == each).all()
 
 
 def test_the_generator_learns_to_draw_the_pictures_and_its_mapping_stays() -> None:
@@ -68,9 +73,8 @@ def test_the_generator_learns_to_draw_the_pictures_and_its_mapping_stays() -> No
     with torch.no_grad():
         images = drawn_by(other, other.mapping.to_w(torch.randn(40, SHAPE.latent_size)))
     before = copy.deepcopy(network.mapping.state_dict())
-    learning = imle(network, images)
-    rows = np.random.default_rng(0)
-    losses = [float(learning.train_step(step, rows.integers(0, 40, 16), 1.0)) for step in range(60)]
+    learning = transport(network, images)
+    losses = [float(learning.train_step(step, 16, 1.0)) for step in range(60)]
     assert np.mean(losses[-5:]) < 0.7 * losses[0]
     assert_identical(dict(network.mapping.state_dict()), dict(before))
 
