@@ -23,11 +23,12 @@ FEW = 100
 
 @dataclass(frozen=True)
 class AdaptConfig:
-    """Adapts a trained generator to a few pictures: both networks go on from where they were, under augmentation.
+    """Adapts a trained generator to a few pictures.
 
-    The finest blocks of the discriminator stay as they are (Freeze-D, Mo et al. 2020, arXiv:2002.10964), adaptive
-    augmentation keeps it from learning the pictures by heart (Karras et al. 2020, arXiv:2006.06676), and the mapping
-    network may stay too, which keeps the directions of the controls.
+    The synthesis network learns to draw the pictures, each from styles whose drawings are near. With --kimg above --draw-kimg
+    both networks then play the game over pictures: the finest blocks of the discriminator stay as they are (Freeze-D, Mo et
+    al. 2020, arXiv:2002.10964), and adaptive augmentation keeps it from learning the pictures by heart (Karras et al. 2020,
+    arXiv:2006.06676). The mapping network stays, unless told otherwise, which keeps the directions of the controls.
     """
 
     data: str
@@ -42,27 +43,39 @@ class AdaptConfig:
     """Pictures to adapt to; 0 takes 100 of a built-in style and all of a folder."""
     licence: str = "unknown"
     """SPDX licence of the pictures in the folder; it goes into the model's card."""
-    kimg: float = 20.0
-    """Thousands of pictures to show."""
+    kimg: float = 4.8
+    """Thousands of pictures to show: those that are drawn again, and then those of the game."""
+    draw_kimg: float = 4.8
+    """Thousands of pictures, the first ones, that the generator draws again, all of --kimg at most; 0 leaves the game alone."""
+    draw_rate: float = 0.006
+    """Learning rate of Adam while it draws."""
     minutes: float = 0.0
     """Stop after so many minutes; 0 sets no limit."""
     freeze_discriminator_layers: int = 1
     """Blocks of the discriminator that keep their weights, the finest first."""
     freeze_mapping: bool = True
     """Keep the mapping network's weights."""
-    learning_rate: float = 0.001
-    """Learning rate of Adam for both networks; less than in training from scratch."""
+    head_start_kimg: float = 0.8
+    """Thousands of pictures at the start of the game that only the discriminator learns from."""
+    learning_rate: float = 0.0002
+    """Learning rate of Adam for both networks in the game; less than in training from scratch."""
+    average_kimg: float = 0.5
+    """Half-life of the averaged generator in thousands of pictures: a longer one still draws the source after a short run."""
     augment: Pipeline = "bg"
     """none, blit, bg or bgc: see `train --help`. Colour changes can leak into so few pictures."""
+    augment_kimg: float = 20.0
+    """Thousands of pictures in which the probability of a change can go from 0 to 1: few, as the run is short."""
     compare_scratch: bool = False
     """Train from scratch for the same number of pictures as well, and write curves and grids side by side."""
     metric_kimg: float = 2.0
     """Thousands of pictures between two measurements of FD-VGG, when comparing."""
-    metric_count: int = 1000
-    """Pictures in a measurement."""
+    metric_count: int = 2000
+    """Real pictures in a measurement: held-out ones of a built-in style."""
+    metric_drawn: int = 0
+    """Generated pictures in a measurement; 0 generates as many."""
     cache: Path = Path("data/avatar")
     """Folder where prepared pictures are kept."""
-    batch: int = 32
+    batch: int = 16
     """Pictures in a step."""
     device: str = "cpu"
     """PyTorch device, for example cpu or cuda."""
@@ -97,8 +110,11 @@ class AdaptConfig:
             "minutes": self.minutes,
             "model": shape,
             "augment": self.augment,
+            "augment_kimg": self.augment_kimg,
             "metric_kimg": self.metric_kimg if self.compare_scratch else 0.0,
             "metric_count": self.metric_count,
+            "metric_drawn": self.metric_drawn,
+            "metric_pairs": 0,
             "path_weight": 0.0,
             "mixing": config.record["config"]["mixing"],
             "r1_gamma": config.record["config"]["r1_gamma"],
@@ -111,7 +127,11 @@ class AdaptConfig:
         }
         transfer = {
             "start_from": self.source,
+            "draw_kimg": min(self.draw_kimg, self.kimg) if self.kimg else self.draw_kimg,
+            "head_start_kimg": self.head_start_kimg,
+            "draw_rate": self.draw_rate,
             "learning_rate": self.learning_rate,
+            "average_kimg": self.average_kimg,
             "freeze_discriminator_layers": self.freeze_discriminator_layers,
             "freeze_mapping": self.freeze_mapping,
         }

@@ -74,3 +74,9 @@ class BatchSource:
         """Which pictures of a batch each of this process's parts has."""
         accumulate = self.config.accumulate
         return [part_of_batch(count, rank() * accumulate + index, self.parts) for index in range(accumulate)]
+
+
+def batch_of(images: np.ndarray, chosen: np.ndarray) -> Tensor:
+    """Chosen pictures of uint8 [N, C, S, S] as float32 in [-1, 1], channels last."""
+    pixels = torch.from_numpy(np.ascontiguousarray(images[np.sort(chosen)]))
+    return pixels.float().div(127.5).sub(1.0).contiguous(memory_format=torch.channels_last)

@@ -57,8 +57,13 @@ class TrainConfig:
     """Arithmetic of the networks; the mapping network and the penalties always use float32. float16 needs CUDA."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """Shape of both networks."""
+    draw_kimg: float = 0.0
+    """Thousands of pictures that the generator draws again before the game begins, for --start-from and few pictures: each from
+    styles whose drawings are near it."""
+    draw_rate: float = 0.006
+    """Learning rate of Adam while it draws; it falls along a quarter of a cosine."""
     head_start_kimg: float = 0.0
-    """Thousands of pictures that only the discriminator learns from at first; for --start-from with a new discriminator."""
+    """Thousands of pictures that only the discriminator learns from at the start of the game; for --start-from."""
     objective: Objective = "logistic"
     """The game: logistic (non-saturating), minimax (the original one) or hinge."""
     learning_rate: float = 0.0025
@@ -106,6 +111,10 @@ class TrainConfig:
     """Thousands of pictures between two measurements; 0 measures by minutes. Both 0: no measurements."""
     metric_count: int = 1000
     """Pictures in a measurement: held-out ones of a built-in style, the training pictures of a folder."""
+    metric_drawn: int = 0
+    """Generated pictures in a measurement; 0 generates as many as there are real ones."""
+    metric_pairs: int = 128
+    """Pairs of pictures in the path length of a measurement; 0 leaves it out."""
     threads: int = 0
     """CPU threads of PyTorch; 0 leaves its default."""
     device: str = "cpu"
@@ -122,6 +131,8 @@ class TrainConfig:
             raise ValueError(f"precision float16 needs CUDA, not device {self.device}; use float32 or bfloat16")
         if (self.freeze_discriminator_layers or self.freeze_mapping) and not self.start_from:
             raise ValueError("frozen layers would keep random weights; give --start-from as well")
+        if self.draw_kimg and not self.start_from:
+            raise ValueError("draw_kimg goes on from trained networks; give --start-from as well")
         blocks = len(self.model.resolutions) - 1
         if self.freeze_discriminator_layers > blocks:
             raise ValueError(f"freeze_discriminator_layers is {self.freeze_discriminator_layers}; there are {blocks} blocks")
@@ -145,10 +156,10 @@ class TrainConfig:
         return {key: str(v) if isinstance(v, Path) else v for key, v in dataclasses.asdict(self).items()}
 
 
-_POSITIVE = "faces batch accumulate r1_interval path_interval log_every learning_rate mapping_rate metric_count"
+_POSITIVE = "faces batch accumulate r1_interval path_interval log_every learning_rate draw_rate mapping_rate metric_count"
 _NOT_NEGATIVE = (
-    "minutes kimg take head_start_kimg decay_kimg r1_gamma path_weight palette_purity average_kimg grid_minutes threads seed "
-    "metric_minutes metric_kimg augment_kimg freeze_discriminator_layers"
+    "minutes kimg take draw_kimg head_start_kimg decay_kimg r1_gamma path_weight palette_purity average_kimg grid_minutes "
+    "threads seed metric_drawn metric_pairs metric_minutes metric_kimg augment_kimg freeze_discriminator_layers"
 )
 LIMITS: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
     (_POSITIVE, "be above 0", lambda value: value > 0),
@@ -160,6 +171,6 @@ LIMITS: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
 
 SESSION_FIELDS = {
     *("run", "runs", "cache", "minutes", "kimg", "resume", "log_every", "grid_minutes", "threads", "device"),
-    *("accumulate", "metric_minutes", "metric_kimg", "metric_count"),
+    *("accumulate", "metric_minutes", "metric_kimg", "metric_count", "metric_drawn", "metric_pairs"),
 }
 """Fields that may differ between the sessions of one run; but for the order of summation they change no weight."""

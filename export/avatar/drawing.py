@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from export.avatar.autoencoder import PictureEncoder, reconstruction_loss
+from export.avatar.batches import batch_of
 from export.avatar.model import Synthesis
 from export.avatar.trained import Trained
 
@@ -115,17 +115,6 @@ class Drawing:
 
     def _networks(self) -> dict[str, nn.Module]:
         return {"encoder": self.encoder, "synthesis": self.synthesis, "average": self.average}
-
-
-def batch_of(images: np.ndarray, chosen: np.ndarray) -> Tensor:
-    """Chosen pictures of uint8 [N, C, S, S] as float32 in [-1, 1], channels last."""
-    pixels = torch.from_numpy(np.ascontiguousarray(images[np.sort(chosen)]))
-    return pixels.float().div(127.5).sub(1.0).contiguous(memory_format=torch.channels_last)
-
-
-def schedule(step: int, steps: int) -> float:
-    """A linear rise, then a quarter of a cosine down to a fiftieth."""
-    return min(1.0, (step + 1) / WARM_UP_STEPS) * max(0.02, math.cos(step / steps * math.pi / 2))
 
 
 @torch.no_grad()

@@ -24,24 +24,26 @@ from export.avatar.trained import Trained, open_trained
 class InLoopMetric:
     """Measures a generator again and again against the same pictures; what a training run keeps its best checkpoint by.
 
-    Always draws seeds 0 to count - 1 without truncation and leaves PyTorch's and NumPy's random state alone. Figures
-    depend on `count`: compare only those of one count.
+    Always draws seeds 0 to drawn - 1 without truncation and leaves PyTorch's and NumPy's random state alone. Figures
+    depend on `count` and `drawn`: compare only those of equal numbers.
     """
 
-    def __init__(self, images: np.ndarray, count: int, cache: Path, *, pairs: int = 128) -> None:
+    def __init__(self, images: np.ndarray, count: int, cache: Path, *, drawn: int = 0, pairs: int = 128) -> None:
         """Takes pictures that the training does not see, uint8 [N, C, S, S]; keeps their features in <cache>/features.
 
-        count is how many pictures are compared with as many (at most N), pairs how many go into the path length (0: none).
+        count is how many of them are compared (at most N), drawn with how many generated ones (0: as many), pairs how many
+        go into the path length (0: none).
         Raises ValueError when there are too few for precision and recall.
         """
         self.count, self.pairs = min(count, len(images)), pairs
-        check_count(self.count)
+        self.drawn = drawn or self.count
+        check_count(min(self.count, self.drawn))
         self.real = features.cached(images[: self.count], cache / "features")
 
     def measure(self, generator: Generator) -> dict[str, float]:
         """Returns fd_vgg, kd_vgg, precision, recall (k = 3) and path_length."""
         device = str(generator.mapping.w_mean.device)
-        fake = features.extract(generate(generator, range(self.count), truncation=1.0), device=device)
+        fake = features.extract(generate(generator, range(self.drawn), truncation=1.0), device=device)
         measured = compare_features(self.real, fake)
         return measured | ({"path_length": path_length(generator, self.pairs)} if self.pairs else {})
 

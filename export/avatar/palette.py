@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from export.avatar.model import Generator
 
 APART = {"one": 3, "blend": 12}
 """How many levels colours differ at least: pixel art wants its exact colours, a blend only what to mix from."""
 SAMPLE = 2_000
+DRAWN = 64
+"""Pictures in which the use of a palette's colours is counted."""
+UNUSED = 1e-4
+"""What a colour that is never drawn weighs beside the one drawn most: it still takes a near one of those left over."""
 
 
 def choose_palette(images: np.ndarray, count: int, *, apart: int = APART["one"]) -> np.ndarray:
@@ -28,17 +36,27 @@ def choose_palette(images: np.ndarray, count: int, *, apart: int = APART["one"])
     return (np.stack(chosen) / 127.5 - 1.0).astype(np.float32)
 
 
-def match_palette(palette: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Reorders new colours [K, C] so that each takes the place of a near one in a palette [K, C], nearest pairs first.
+def match_palette(palette: np.ndarray, colours: np.ndarray, use: np.ndarray) -> np.ndarray:
+    """Reorders new colours [K, C] so that they take the places of the colours of a palette [K, C] that they are nearest to.
 
-    A generator that goes on with other colours keeps what its scores mean as far as the two palettes allow.
+    The assignment is the one with the least sum of squared differences, each weighted by how much the place is used [K],
+    so that a generator that goes on with other colours draws what it drew as nearly as these allow. Taking the nearest pairs
+    first instead leaves whatever is left over to some of the most used places.
     """
-    distance = np.square(palette[:, None] - colours[None]).sum(axis=2)
-    matched = np.empty_like(colours)
-    free = [np.ones(len(palette), bool), np.ones(len(colours), bool)]
-    for index in np.argsort(distance, axis=None, kind="stable"):
-        place, colour = divmod(int(index), len(colours))
-        if free[0][place] and free[1][colour]:
-            matched[place] = colours[colour]
-            free[0][place] = free[1][colour] = False
+    weight = use / max(use.max(), 1e-12) + UNUSED
+    distance = np.square(palette[:, None].astype(np.float64) - colours[None]).sum(axis=2) * weight[:, None]
+    matched: np.ndarray = colours[linear_sum_assignment(distance)[1]]
     return matched
+
+
+@torch.no_grad()
+def palette_use(generator: Generator) -> np.ndarray:
+    """The share of the cells in DRAWN random pictures that has each colour of a generator's palette: float64 [K]."""
+    rng = torch.Generator().manual_seed(0)
+    config, mapping = generator.config, generator.mapping
+    z = torch.randn(DRAWN, config.latent_size, generator=rng)
+    noise = torch.randn(DRAWN, config.noise_size, generator=rng)
+    w = mapping.to_w(z.to(mapping.w_mean.device))[:, None].expand(-1, config.num_layers, -1)
+    parts = zip(w.split(16), noise.to(w.device).split(16), strict=True)
+    best = torch.cat([generator.synthesis.scores(*part).argmax(dim=1).flatten() for part in parts])
+    return best.bincount(minlength=config.palette_size).double().div(len(best)).cpu().numpy()

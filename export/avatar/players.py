@@ -75,6 +75,11 @@ def pace_at(kimg: float, decay_kimg: float) -> float:
     return max(0.02, math.cos(min(1.0, kimg / decay_kimg) * math.pi / 2)) if decay_kimg else 1.0
 
 
+def schedule(step: int, steps: int, warm_up: int) -> float:
+    """The share of the learning rate in a stage of so many steps: a linear rise, then a quarter of a cosine to a fiftieth."""
+    return min(1.0, (step + 1) / warm_up) * max(0.02, math.cos(step / steps * math.pi / 2))
+
+
 class Precision:
     """Autocast and, for float16, the scale that keeps small gradients above zero."""
 

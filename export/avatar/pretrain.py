@@ -21,10 +21,12 @@ from tqdm import tqdm
 
 from export import checkpoint
 from export.avatar.autoencoder import PictureEncoder
+from export.avatar.batches import batch_of
 from export.avatar.config import TrainConfig
-from export.avatar.drawing import DRAWING_KIND, Drawing, batch_of, begin_with, schedule
+from export.avatar.drawing import DRAWING_KIND, WARM_UP_STEPS, Drawing, begin_with
 from export.avatar.model import ModelConfig
 from export.avatar.pictures import straight
+from export.avatar.players import schedule
 from export.avatar.sample import draw
 from export.avatar.style_flow import FlowConfig, FlowMatching
 from export.avatar.train import CHECKPOINT, KIND, load_data
@@ -149,7 +151,7 @@ class PretrainConfig:
         saved = begun = time.monotonic()
         before = drawing.seconds
         for step in tqdm(range(drawing.step, steps), desc="drawing again", unit="step", initial=drawing.step, total=steps):
-            value = drawing.train_step(images, schedule(step, steps))
+            value = drawing.train_step(images, schedule(step, steps, WARM_UP_STEPS))
             drawing.seconds = before + time.monotonic() - begun
             last = step == steps - 1
             if step % 100 == 99 or last:

@@ -27,6 +27,8 @@ from export.run_log import RunLog, write_config, write_film
 KIND = "avatar"
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
+MEASURED = ("metric/", "best/")
+"""How the figures of measurements begin."""
 JUDGE = "metric/fd_vgg"
 """The figure that decides which checkpoint is the best: less is better."""
 
@@ -119,7 +121,7 @@ def held_out(config: TrainConfig, images: np.ndarray) -> InLoopMetric | None:
         return None
     if config.source != data.FOLDER:
         images = load_data(config, config.metric_count, "held-out").images
-    return InLoopMetric(images, config.metric_count, config.cache)
+    return InLoopMetric(images, config.metric_count, config.cache, drawn=config.metric_drawn, pairs=config.metric_pairs)
 
 
 class TrainingLoop:
@@ -154,7 +156,9 @@ class TrainingLoop:
                     trainer.check_finite()
                     bar.set_postfix({name: f"{value:.2f}" for name, value in trainer.metrics.items() if "loss" in name})
                     if self.log:
-                        self.log.scalars(trainer.metrics, trainer.images_seen)
+                        # A measurement stands in its curve once, at the picture it was made at.
+                        curves = {name: value for name, value in trainer.metrics.items() if not name.startswith(MEASURED)}
+                        self.log.scalars(curves, trainer.images_seen)
         if trainer.step > self.first_step:
             if parallel.any_process(self._measure_due())[0]:
                 self.measure()

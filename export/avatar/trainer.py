@@ -17,9 +17,13 @@ from export.avatar.batches import Batch, BatchSource
 from export.avatar.config import SESSION_FIELDS, TrainConfig
 from export.avatar.latents import Latents, draw_latents
 from export.avatar.model import Discriminator, Generator
-from export.avatar.palette import APART, choose_palette, match_palette
+from export.avatar.optimal_transport import OptimalTransport
+from export.avatar.palette import APART, choose_palette, match_palette, palette_use
 from export.avatar.parallel import mean, world
-from export.avatar.players import Player, Precision, build, frozen_discriminator, frozen_generator, pace_at
+from export.avatar.players import Player, Precision, build, frozen_discriminator, frozen_generator, pace_at, schedule
+
+DRAWING_WARM_UP = 50
+"""Steps of drawing in which its learning rate rises."""
 
 
 class Diverged(RuntimeError):
@@ -54,6 +58,7 @@ class Trainer:
         self.strength = AdaptiveStrength(
             p=config.augment_p, target=config.augment_target, kimg=config.augment_kimg, limit=config.augment_max
         )
+        self.transport = OptimalTransport(self.generator, self.average, images, self.rng, learning_rate=config.draw_rate)
         self.path_mean = torch.zeros((), device=config.device)
         self.step = 0
         self.seconds = 0.0
@@ -67,19 +72,26 @@ class Trainer:
         """Real pictures shown so far, by all processes."""
         return self.step * self.config.batch
 
+    @property
+    def draws(self) -> bool:
+        """Whether the game has not begun yet: the generator draws the pictures again."""
+        return self.images_seen < self.config.draw_kimg * 1000
+
     def start_from(self, generator: Generator, discriminator: Discriminator) -> None:
         """Begins with trained networks of the same shape instead of random ones; a palette takes the new data's colours."""
         if dataclasses.replace(generator.config, palette_sharpness=self.config.model.palette_sharpness) != self.config.model:
             ours, theirs = vars(self.config.model), vars(generator.config)
             wrong = "; ".join(f"{key} is {ours[key]} here, {theirs[key]} there" for key in ours if ours[key] != theirs[key])
             raise ValueError(f"the networks to start from have another shape: {wrong}; give the same --model options")
-        fresh = self.generator.synthesis.palette
-        colours = None if fresh is None else fresh.colours.clone()
+        fresh, old = (network.synthesis.palette for network in (self.generator, generator))
+        matched = None
+        if fresh is not None and old is not None:
+            colours = match_palette(old.colours.cpu().numpy(), fresh.colours.cpu().numpy(), palette_use(generator))
+            matched = torch.from_numpy(colours)
         for network in (self.generator, self.average):
             network.load_state_dict(generator.state_dict())
-            if colours is not None:
-                palette = network.synthesis.palette.colours
-                palette.copy_(torch.from_numpy(match_palette(palette.numpy(), colours.numpy())))
+            if matched is not None:
+                network.synthesis.palette.colours.copy_(matched)
         self.discriminator.load_state_dict(discriminator.state_dict())
 
     def state(self) -> dict[str, Any]:
@@ -98,6 +110,7 @@ class Trainer:
             "average": self.average.state_dict(),
             "optimisers": {name: player.optimiser.state_dict() for name, player in self.players.items()},
             "augmentation": self.strength.state(),
+            "drawing": self.transport.state() if self.draws else {},
             "scaler": scaler.state_dict() if scaler else {},
             "path_mean": self.path_mean,
             "rng": self.rng.get_state(),
@@ -121,25 +134,39 @@ class Trainer:
         self.rng.set_state(state["rng"])
         self.step, self.seconds, self.metrics = state["step"], state["seconds"], dict(state["metrics"])
         self.earlier = list(state["earlier"])
+        if self.draws:
+            self.transport.restore(state["drawing"])
 
     def train_step(self) -> None:
-        """One step of both players: they share the generated pictures, the discriminator moves first."""
+        """One step of drawing, or of both players: they share the generated pictures, the discriminator moves first."""
+        if self.draws:
+            self._step_drawing()
+        else:
+            self._step_game()
+        self.step += 1
+        self._update_average()
+
+    def _step_drawing(self) -> None:
+        config = self.config
+        pace = schedule(self.step, math.ceil(config.draw_kimg * 1000 / config.batch), DRAWING_WARM_UP)
+        self.players["generator"].learn(True)
+        self._measure({"loss/drawing": self.transport.train_step(self.step, config.batch, pace)})
+
+    def _step_game(self) -> None:
         config = self.config
         for player in self.players.values():
             player.pace(pace_at(self.images_seen / 1000, config.decay_kimg))
         batches = self.batches.draw(self.step, self.strength.p)
         fakes = self._fakes(batches)
         reals = self._step_discriminator(batches, fakes)
-        generator_learns = self.images_seen >= config.head_start_kimg * 1000
+        generator_learns = self.images_seen >= (config.draw_kimg + config.head_start_kimg) * 1000
         if generator_learns:
             self._step_generator(batches, fakes)
         if self.step % config.r1_interval == 0:
             self._step_r1(reals)
         if generator_learns and config.path_weight and self.step % config.path_interval == 0:
             self._step_path_length()
-        self.step += 1
-        self.strength.update(self.step, config.batch)
-        self._update_average()
+        self.strength.update(self.step + 1, config.batch)
 
     def collect_metrics(self) -> dict[str, float]:
         """Brings `metrics` up to date, with means over all processes: all of them must call it."""

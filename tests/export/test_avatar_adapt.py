@@ -41,7 +41,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def adapted(source: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Trained]:
     folder = tmp_path_factory.mktemp("adapted")
-    config = AdaptConfig(data=str(pictures), source=str(source), runs=folder, cache=folder / "data", kimg=0.128, threads=1)
+    config = AdaptConfig(
+        data=str(pictures), source=str(source), runs=folder, cache=folder / "data", kimg=0.128, draw_kimg=0.064, threads=1
+    )
     return open_trained(str(source)), open_trained(str(config.adapt()))
 
 
@@ -90,6 +92,7 @@ def test_a_comparison_trains_twice_and_shows_both(source: Path, tmp_path: Path, 
         cache=tmp_path / "data",
         count=40,
         kimg=0.064,
+        draw_kimg=0.032,
         metric_kimg=0.032,
         metric_count=60,
         compare_scratch=True,

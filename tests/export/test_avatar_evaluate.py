@@ -64,6 +64,15 @@ def test_measuring_leaves_the_generator_trainable(generator: Generator, tmp_path
     assert network.synthesis.constant.grad is not None
 
 
+def test_fewer_pictures_may_be_generated_than_there_are_real_ones(generator: Generator, tmp_path: Path) -> None:
+    data = pictures(20)
+    measured = InLoopMetric(data, 20, tmp_path, drawn=12, pairs=0).measure(generator)
+    drawn = generate(generator, range(12), truncation=1.0)
+    assert measured["fd_vgg"] == pytest.approx(frechet(extract(data), extract(drawn)), rel=1e-6)
+    with pytest.raises(ValueError, match="cannot measure 3 pictures"):
+        InLoopMetric(data, 20, tmp_path, drawn=3)
+
+
 def test_a_generator_of_the_data_itself_is_perfect(generator: Generator, tmp_path: Path) -> None:
     metric = InLoopMetric(generate(generator, range(12), truncation=1.0), 2000, tmp_path, pairs=0)
     measured = metric.measure(generator)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.avatar.config import TrainConfig
-from export.avatar.model import ModelConfig, Palette
-from export.avatar.palette import APART, choose_palette, match_palette
+from export.avatar.model import Generator, ModelConfig, Palette
+from export.avatar.palette import APART, choose_palette, match_palette, palette_use
 from export.avatar.trainer import Trainer
 
 
@@ -50,9 +50,29 @@ def test_chosen_colours_are_the_datas_and_far_enough_apart(seed: int, count: int
 def test_matching_reorders_and_leaves_equal_palettes_alone(seed: int) -> None:
     rng = np.random.default_rng(seed)
     old, new = rng.uniform(-1, 1, (2, 9, 4)).astype(np.float32)
-    matched = match_palette(old, new)
+    use = rng.dirichlet(np.ones(9))
+    matched = match_palette(old, new, use)
     assert sorted(map(tuple, matched)) == sorted(map(tuple, new))
-    np.testing.assert_array_equal(match_palette(old, rng.permutation(old)), old)
+    np.testing.assert_array_equal(match_palette(old, rng.permutation(old), use), old)
+
+
+def test_places_that_are_much_used_take_near_colours_and_the_rest_what_is_left() -> None:
+    old = np.array([[0.0], [0.2], [0.9]], np.float32)
+    new = np.array([[0.15], [0.7], [-1.0]], np.float32)
+    # The nearest pair of all, 0.2 and 0.15, would leave -1 or 0.7 to the place of nearly all cells.
+    assert match_palette(old, new, np.array([0.9, 0.01, 0.09])).ravel().tolist() == pytest.approx([0.15, -1.0, 0.7])
+    assert match_palette(old, new, np.array([0.01, 0.9, 0.09])).ravel().tolist() == pytest.approx([-1.0, 0.15, 0.7])
+
+
+def test_the_use_of_a_palette_is_the_share_of_drawn_cells() -> None:
+    torch.manual_seed(0)
+    model = ModelConfig(palette_size=5, latent_size=8, mapping_layers=1, channels=(4, 4, 4, 4))
+    generator = Generator(model).requires_grad_(False)
+    use = palette_use(generator)
+    assert use.shape == (5,)
+    assert use.sum() == pytest.approx(1.0)
+    generator.synthesis.to_image[-1].bias[3] = 1e6
+    np.testing.assert_array_equal(palette_use(generator), [0, 0, 0, 1, 0])
 
 
 @pytest.mark.parametrize("mix", ["one", "blend"])

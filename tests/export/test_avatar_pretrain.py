@@ -16,10 +16,11 @@ from tiny_training import TINY, assert_identical, noise_pictures, tiny_config
 
 from export import checkpoint
 from export.avatar.autoencoder import PictureEncoder, nearest_colour, reconstruction_loss
-from export.avatar.drawing import DRAWING_KIND, Drawing, begin_with, schedule
+from export.avatar.drawing import DRAWING_KIND, Drawing, begin_with
 from export.avatar.flow import StyleFlow
 from export.avatar.model import Discriminator, Generator, Mapping
 from export.avatar.palette import choose_palette
+from export.avatar.players import schedule
 from export.avatar.pretrain import PretrainConfig
 from export.avatar.style_flow import FlowConfig, FlowMatching
 from export.avatar.train import train
@@ -273,9 +274,9 @@ def test_fully_connected_layers_are_not_pretrained() -> None:
 
 
 def test_the_learning_rate_rises_then_falls_along_a_quarter_of_a_cosine() -> None:
-    assert schedule(0, 1000) == pytest.approx(1 / 200)
-    assert schedule(500, 1000) == pytest.approx(0.7071, abs=1e-4)
-    assert schedule(999, 1000) == 0.02
+    assert schedule(0, 1000, 200) == pytest.approx(1 / 200)
+    assert schedule(500, 1000, 200) == pytest.approx(0.7071, abs=1e-4)
+    assert schedule(999, 1000, 200) == 0.02
 
 
 @pytest.mark.parametrize(
