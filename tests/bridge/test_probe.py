@@ -136,11 +136,13 @@ def test_a_stop_while_a_bundle_hangs_leaves_no_process(models, own_cache) -> Non
 def test_a_kill_while_a_bundle_hangs_leaves_no_process(models, own_cache) -> None:
     write_bad(models, HANG)
     with run_hanging(models) as process:
-        end = time.monotonic() + 120
-        while not (children := process.children()) or children[0].cpu_times().user < 4.0:  # far beyond its imports
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        process.kill()
+        try:
+            end = time.monotonic() + 240
+            while not (children := process.children()) or children[0].cpu_times().user < 3.0:  # beyond its imports
+                assert time.monotonic() < end
+                time.sleep(0.05)
+        finally:
+            process.kill()
         assert psutil.wait_procs(children, 60)[1] == []
 
 
