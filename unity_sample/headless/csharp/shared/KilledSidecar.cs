@@ -10,8 +10,8 @@ namespace Metabridge.Headless
 {
     /// <summary>
     /// Has calls of every kind on their way while the sidecar is killed, and goes on with the same clients when it is back. The same
-    /// code runs on .NET and in the player. Files say how far each side is: "running", "gone" and "idle" are written here, "back" by
-    /// the test, which kills the sidecar after "running" and "idle".
+    /// code runs on .NET and in the player. Files say how far each side is: "running", "gone" and "idle" are written here, "dead" and
+    /// "back" by the test, which kills the sidecar after "running" and "idle".
     /// </summary>
     sealed class KilledSidecar
     {
@@ -43,6 +43,7 @@ namespace Metabridge.Headless
             report("first tick", await Tick(true));
             report("second tick", await Tick(false));
             await Cut();
+            while (!File.Exists(Path.Combine(folder, "dead"))) await Task.Delay(Pause);
             report("while it is gone", await AvatarCalls.Failure(() => models.ListAsync(options: Within())));
             Say("gone");
             report("first tick after it", await Back());
