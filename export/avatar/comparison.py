@@ -17,6 +17,8 @@ from export.run_log import picture_grid
 
 Curve = Sequence[tuple[int, float]]
 """Points (pictures shown, value)."""
+CURVES = ("metric/fd_vgg", "pretrain/loss")
+"""What tells how a generator comes on, the most telling first."""
 COLOURS = ((196, 78, 82), (76, 114, 176))
 INK, PAPER = (32, 36, 44), (255, 255, 255)
 CHART, MARGIN, GRID_PX = (640, 360), 56, 480
@@ -51,6 +53,22 @@ def read_curve(folder: Path, name: str) -> list[tuple[int, float]]:
     if name not in events.Tags()["scalars"]:
         raise ValueError(f'the run "{folder}" has no curve {name}; give --metric-kimg or --metric-minutes')
     return [(point.step, round(float(point.value), 4)) for point in events.Scalars(name)]
+
+
+def training_curves(*runs: str) -> tuple[dict[str, Curve], str] | None:
+    """The curve of the first of some runs that measured FD-VGG or drew pictures again, by the run's name, and the curve's name.
+
+    None where no folder of a run is there, as for a default.
+    """
+    for run in runs:
+        folder = Path(run).parent if Path(run).is_file() else Path(run)
+        if not (folder / "config.json").is_file():
+            continue
+        events = EventAccumulator(str(folder)).Reload()
+        for name in CURVES:
+            if name in events.Tags()["scalars"]:
+                return {folder.name: read_curve(folder, name)}, name
+    return None
 
 
 def draw_curves(curves: Mapping[str, Curve], name: str) -> Image.Image:

@@ -106,6 +106,10 @@ class ControlsConfig:
         controls = control_report.measure_controls(
             trained.generator, controls, judge, faces=self.measured, compared=self.compared
         )
+        if self.find:
+            controls, weak = control_report.without_weak(controls, self.fit.least)
+            for slider in weak:
+                print(f"left out {slider.name}: it brings {slider.measured['flips_on']:.0%} of the faces from without to with")
         print(keep(self.source, dataclasses.replace(trained, controls=controls)))
         self.out.mkdir(parents=True, exist_ok=True)
         (self.out / "controls.md").write_text(control_report.table(controls) + "\n", "utf-8")

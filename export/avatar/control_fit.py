@@ -69,7 +69,7 @@ class FitConfig:
     calibration: int = 40
     """Faces on which the ranges are chosen."""
     least: float = 0.5
-    """Leave out sliders that bring a smaller share of the faces from without to with, and say so."""
+    """Leave out sliders that bring a smaller share of the faces from without to with, by either predictor, and say so."""
     axes: int = 3
     """Closed-form directions without a label, axis_1, axis_2, ..."""
     seed: int = 0

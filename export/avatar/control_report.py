@@ -59,6 +59,19 @@ def measure_controls(
     return Controls(tuple(sliders), controls.directions)
 
 
+def without_weak(controls: Controls, least: float) -> tuple[Controls, list[Slider]]:
+    """Returns the controls without the sliders whose measured `flips_on` is below `least`, and those sliders.
+
+    A slider that was not measured stays. Raises ValueError when none is left.
+    """
+    strong = [slider.measured.get("flips_on", 1.0) >= least for slider in controls.sliders]
+    weak = [slider for slider, stays in zip(controls.sliders, strong, strict=True) if not stays]
+    if len(weak) == len(controls.sliders):
+        raise ValueError(f"no slider brings {least:.0%} of the faces from without to with; lower --fit.least or train longer")
+    kept = [index for index, stays in enumerate(strong) if stays]
+    return Controls(tuple(controls.sliders[index] for index in kept), controls.directions[kept]), weak
+
+
 def _attributes(judge: AttributePredictor, name: str, images: Tensor, ends: list[Tensor]) -> dict[str, float]:
     before = predict(judge, images)
     on, off = (predict(judge, end) for end in ends)

@@ -11,6 +11,7 @@ import numpy as np
 import tyro
 
 from export.avatar import encoder_report
+from export.avatar.comparison import draw_curves, training_curves
 from export.avatar.control_commands import pictures_of, save_controls_sheet
 from export.avatar.default_page import page
 from export.avatar.evaluate import EvaluateConfig, load_pictures
@@ -44,7 +45,7 @@ class DefaultConfig:
     """Training pictures among which copies are looked for; 0 takes all."""
 
     def run(self) -> None:
-        """Writes <name>.safetensors, .json, .md, .png and the sheets of neighbours, sliders and projections."""
+        """Writes <name>.safetensors, .json, .md, .png, the curve and the sheets of neighbours, sliders and projections."""
         trained = open_trained(self.source)
         if self.compare:
             trained.record["metrics"] = self.measure(trained)
@@ -56,9 +57,12 @@ class DefaultConfig:
         print(f"{path}: {path.stat().st_size} bytes")
 
     def draw(self, trained: Trained) -> None:
-        """Draws the grid of seeds 0 to 63, one slider a row, and held-out pictures over what they are projected to."""
+        """Draws the grid of seeds 0 to 63, the curve, one slider a row, and held-out pictures over what they become."""
         images = over(generate(trained.generator, range(64)))
         save_picture(picture_grid(images, 8), self.sheet(""), enlarge=max(1, 128 // images.shape[2]))
+        curves = training_curves(self.source, trained.record["config"].get("start_from", ""))
+        if curves:
+            draw_curves(*curves).save(self.sheet("-curve"))
         if trained.controls:
             save_controls_sheet(trained.generator, trained.controls, SHEET_SEEDS, self.sheet("-controls"))
         unseen = pictures_of(trained, count=PROJECTED, split="held-out", cache=self.cache) if trained.projector else None

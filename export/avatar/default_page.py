@@ -9,6 +9,7 @@ from export.avatar import control_report, encoder_report
 from export.avatar.trained import Trained, parameter_count
 
 CAPTIONS = {
+    "curve": "Over pictures shown, the loss of drawing again or, where it was measured in training, FD-VGG:",
     "controls": "One slider a row, from its lower end over the face itself to its upper end:",
     "projections": "Held-out pictures, and below each the avatar that it is projected to:",
     "neighbours": "Generated pictures, each beside the training pictures that are nearest to it:",
@@ -29,6 +30,7 @@ def page(name: str, trained: Trained, size: int, sheets: Sequence[str]) -> str:
         f"Seeds 0 to 63 at truncation {trained.generator.config.default_truncation}:\n\n![64 avatars]({name}.png)",
         _facts(trained, size),
         _training(trained.stages),
+        *_picture(f"{name}-curve.png", sheets),
     ]
     if "generated" in trained.record["metrics"]:
         parts.append(_measured(trained.record["metrics"]))
@@ -63,12 +65,19 @@ def _facts(trained: Trained, size: int) -> str:
 def _training(stages: Sequence[dict[str, Any]]) -> str:
     seen, hours = sum(stage["pictures_seen"] for stage in stages), sum(stage["hours"] for stage in stages)
     lines = ["## Training", f"{seen:,} pictures shown in {hours:.2f} hours of one CPU core."]
+    if rested := sum(_rested(stage) for stage in stages):
+        lines[-1] += f" In {rested:.2f} of them the generator rested: head starts, in which only the discriminator learns."
     for number, stage in enumerate(stages, 1):
         lines.append(
             f"{number}. {stage['pictures_seen']:,} pictures in {stage['hours']:.2f} hours, drawn from {stage['faces']:,}:\n"
             f"   `{stage['command']}`"
         )
     return "\n\n".join(lines)
+
+
+def _rested(stage: dict[str, Any]) -> float:
+    """Hours of a run in which only the discriminator learned."""
+    return float(stage["hours"] * stage.get("generator_rested", 0) / stage["pictures_seen"])
 
 
 def _measured(metrics: dict[str, Any]) -> str:

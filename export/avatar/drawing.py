@@ -61,6 +61,11 @@ class Drawing:
         self.step += 1
         return loss.detach()
 
+    def not_finite(self) -> list[str]:
+        """The names of the weights that are not all finite numbers."""
+        weights = ((f"{name}.{key}", value) for name, net in self._networks().items() for key, value in net.named_parameters())
+        return [name for name, weight in weights if not torch.isfinite(weight).all()]
+
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds: enough to go on bit for bit."""
         return {

@@ -33,6 +33,7 @@ from export.avatar.train import CHECKPOINT, KIND, load_data
 from export.avatar.trained import command_line, open_trained
 from export.avatar.trainer import Diverged, Trainer
 from export.run_log import RunLog, write_config
+from export.stopping import stop_signals
 
 DRAWING = "drawing.pt"
 
@@ -108,7 +109,10 @@ class PretrainConfig:
         return TrainConfig(**{name: getattr(self, name) for name in shared}, mirror=False)
 
     def pretrain(self) -> Path:
-        """Trains both stages; returns the path of the checkpoint. Raises ValueError when the run exists."""
+        """Trains both stages; returns the path of the checkpoint, or of the autoencoder's when a signal stopped it.
+
+        Raises ValueError when the run exists, and Diverged when a loss or a weight is no number: what was saved before stays.
+        """
         config = self.training
         path = config.folder / CHECKPOINT
         for existing in (path, config.folder / DRAWING):
@@ -122,7 +126,8 @@ class PretrainConfig:
         with RunLog(config.folder) as log:
             write_config(config.folder, config.to_json())
             drawing = Drawing(self, trainer.generator.synthesis)
-            self._learn_to_draw(drawing, dataset.images, log)
+            if not self._learn_to_draw(drawing, dataset.images, log):
+                return config.folder / DRAWING
             for generator in (trainer.generator, trainer.average):
                 generator.synthesis.load_state_dict(drawing.average.state_dict())
             started, encoder = time.monotonic(), drawing.encoder.eval()
@@ -141,8 +146,8 @@ class PretrainConfig:
         """The command that does this again."""
         return command_line("pretrain", dataclasses.asdict(self), dataclasses.asdict(PretrainConfig()))
 
-    def _learn_to_draw(self, drawing: Drawing, images: np.ndarray, log: RunLog) -> None:
-        """The autoencoder, from where it stands to its end."""
+    def _learn_to_draw(self, drawing: Drawing, images: np.ndarray, log: RunLog) -> bool:
+        """The autoencoder, from where it stands to its end, which it does not reach when SIGINT or SIGTERM comes."""
         path, steps = self.training.folder / DRAWING, max(1, int(self.kimg * 1000) // self.batch)
         if path.exists():
             drawing.restore(checkpoint.load(path, DRAWING_KIND))
@@ -150,17 +155,31 @@ class PretrainConfig:
             self._begin(drawing)
         saved = begun = time.monotonic()
         before = drawing.seconds
-        for step in tqdm(range(drawing.step, steps), desc="drawing again", unit="step", initial=drawing.step, total=steps):
-            value = drawing.train_step(images, schedule(step, steps, WARM_UP_STEPS))
-            drawing.seconds = before + time.monotonic() - begun
-            last = step == steps - 1
-            if step % 100 == 99 or last:
-                if not math.isfinite(value.item()):
-                    raise Diverged(f"the loss became {value.item()} after {step + 1} steps; use a lower --learning-rate")
-                log.scalars({"pretrain/loss": value.item()}, (step + 1) * self.batch)
-            if last or time.monotonic() - saved > self.save_minutes * 60:
-                saved = time.monotonic()
-                checkpoint.save(path, DRAWING_KIND, drawing.state())
+        bar = tqdm(range(drawing.step, steps), desc="drawing again", unit="step", initial=drawing.step, total=steps)
+        with stop_signals() as signals:
+            for step in bar:
+                value = drawing.train_step(images, schedule(step, steps, WARM_UP_STEPS))
+                drawing.seconds = before + time.monotonic() - begun
+                save = step == steps - 1 or bool(signals) or time.monotonic() - saved > self.save_minutes * 60
+                if save or step % 100 == 99:
+                    self._check(drawing, value.item())
+                    log.scalars({"pretrain/loss": value.item()}, (step + 1) * self.batch)
+                if save:
+                    saved = time.monotonic()
+                    checkpoint.save(path, DRAWING_KIND, drawing.state())
+                if signals:
+                    break
+        return drawing.step == steps
+
+    def _check(self, drawing: Drawing, loss: float) -> None:
+        """Raises Diverged, and names what is kept, when the loss or a weight is not a finite number."""
+        wrong = [f"weight {name}" for name in drawing.not_finite()]
+        if math.isfinite(loss) and not wrong:
+            return
+        what = f"{wrong[0]} is not finite" if math.isfinite(loss) else f"the loss became {loss}"
+        path = self.training.folder / DRAWING
+        good = f'the last good state is "{path}"' if path.exists() else "there is no good state yet"
+        raise Diverged(f"{what} after {drawing.step} steps; {good}; a lower --learning-rate is steadier")
 
     def _begin(self, drawing: Drawing) -> None:
         """What `start_from` names becomes the autoencoder's beginning."""
@@ -179,7 +198,11 @@ class PretrainConfig:
         matching = FlowMatching(self.flow, trainer.generator.mapping, styles, self.seed)
         for step in tqdm(range(self.flow.steps), desc="styles", unit="step"):
             loss = matching.step()
-            if step % 500 == 499:
+            if step % 500 == 499 or step == self.flow.steps - 1:
+                if not math.isfinite(loss) or not matching.is_finite():
+                    kept = f'the autoencoder is in "{self.training.folder / DRAWING}"'
+                    what = f"the mapping network diverged after {step + 1} steps, its loss is {loss}"
+                    raise Diverged(f"{what}; {kept}; go on with --resume and a lower --flow.learning-rate")
                 log.scalars({"pretrain/flow": loss}, int(self.kimg * 1000) + step)
         for generator in (trainer.generator, trainer.average):
             generator.mapping.load_state_dict(matching.averaged().state_dict())

@@ -73,6 +73,10 @@ class FlowMatching:
         self.count += 1
         return float(loss.detach())
 
+    def is_finite(self) -> bool:
+        """Whether all weights are finite numbers."""
+        return all(bool(torch.isfinite(weight).all()) for weight in self.mapping.parameters())
+
     @torch.no_grad()
     def averaged(self, count: int = 20_000) -> Mapping:
         """The averaged mapping network, with the mean of its styles."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from export.avatar.sample import draw
 from export.avatar.trained import open_trained
 from export.avatar.trainer import Diverged, Trainer
 from export.run_log import RunLog, write_config, write_film
+from export.stopping import stop_signals
 
 KIND = "avatar"
 CHECKPOINT = "checkpoint.pt"
@@ -31,18 +30,6 @@ MEASURED = ("metric/", "best/")
 """How the figures of measurements begin."""
 JUDGE = "metric/fd_vgg"
 """The figure that decides which checkpoint is the best: less is better."""
-
-
-@contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM in a list, so that a step in progress can finish and be saved."""
-    received: list[int] = []
-    old = {name: signal.signal(name, lambda n, _: received.append(n)) for name in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for name, previous in old.items():
-            signal.signal(name, previous)
 
 
 def train(config: TrainConfig) -> Path:

@@ -26,7 +26,7 @@ from export.avatar.model import Discriminator, Generator, ModelConfig
 TRAINER = "export.avatar StyleGAN2"
 DEFAULTS = Path(__file__).parent / "defaults"
 DEFAULT_NAME = "pixel"
-_PLACES = {"run", "runs", "cache", "resume", "log_every", "grid_minutes", "save_minutes", "device"}
+_PLACES = {"runs", "cache", "resume", "log_every", "grid_minutes", "save_minutes", "device"}
 _NOT_RECORDED = SESSION_FIELDS | {"path", "licence"}
 """Options left out of records: they change no weight, or tell about the machine."""
 
@@ -51,10 +51,15 @@ class Trained:
 
     @property
     def stages(self) -> list[dict[str, Any]]:
-        """The runs that led here, the first one first: each with source, faces, pictures_seen, hours and command."""
+        """The runs that led here, the first one first: each with source, faces, pictures_seen, hours and command.
+
+        `generator_rested` is there, with a number of pictures, where only the discriminator learned from the first ones.
+        """
         config = self.record["config"]
         last = {key: self.record[key] for key in ("pictures_seen", "hours", "command")}
-        return [*self.record["earlier"], {"source": config["source"], "faces": self.datasheet.count, **last}]
+        stage = {"source": config["source"], "faces": self.datasheet.count, **last}
+        rested = min(stage["pictures_seen"], int(config.get("head_start_kimg", 0) * 1000))
+        return [*self.record["earlier"], stage | ({"generator_rested": rested} if rested else {})]
 
     def offset(self, values: Mapping[str, float]) -> Tensor:
         """What sliders add to the styles: [num_layers, L]; raises ValueError for a name or a value not offered."""
@@ -66,14 +71,15 @@ class Trained:
     def provenance(self) -> Provenance:
         """The part of the record that a model card carries."""
         config = self.record["config"]
+        totals = {key: round(sum(stage[key] for stage in self.stages), 3) for key in ("pictures_seen", "hours")}
         return Provenance(
             dataset=self.datasheet.source,
             dataset_licence=self.datasheet.licence,
             datasheet=self.record["datasheet"],
             trainer=TRAINER,
             seed=config["seed"],
-            config=config,
-            metrics=self.record["metrics"],
+            config=config | {"stages": self.stages},
+            metrics=self.record["metrics"] | totals,
         )
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,22 +12,11 @@ from export import checkpoint
 from export.npc.config import TrainConfig
 from export.npc.trainer import Diverged, Trainer
 from export.run_log import RunLog, write_config
+from export.stopping import stop_signals
 
 KIND = "npc"
 CHECKPOINT = "checkpoint.pt"
 POLICY_ZIP = "policy.zip"
-
-
-@contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM in a list, so that a rollout in progress can finish and be saved."""
-    received: list[int] = []
-    old = {name: signal.signal(name, lambda n, _: received.append(n)) for name in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for name, previous in old.items():
-            signal.signal(name, previous)
 
 
 def train(config: TrainConfig) -> Path:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +15,7 @@ from tqdm import tqdm
 
 from export import checkpoint
 from export.run_log import RunLog, write_config, write_film
+from export.stopping import stop_signals
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -55,18 +54,6 @@ class Trainer(Protocol):
     def networks(self) -> dict[str, nn.Module]: ...
     def measure(self) -> dict[str, float]: ...
     def sheet(self) -> np.ndarray: ...
-
-
-@contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM in a list, so that a step in progress can finish and be saved."""
-    received: list[int] = []
-    old = {name: signal.signal(name, lambda n, _: received.append(n)) for name in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for name, previous in old.items():
-            signal.signal(name, previous)
 
 
 def prepare(config: Config) -> Path:

@@ -20,7 +20,7 @@ from export.avatar import companions
 from export.avatar.classifier import AttributePredictor
 from export.avatar.commands import named_values
 from export.avatar.control_fit import FitConfig, fit_controls
-from export.avatar.control_report import measure_controls, save_sheet, slider_positions, table
+from export.avatar.control_report import measure_controls, save_sheet, slider_positions, table, without_weak
 from export.avatar.controls import Controls, Slider
 from export.avatar.directions import (
     RIDGE,
@@ -67,6 +67,18 @@ def two_sliders() -> Controls:
     return Controls(
         (Slider("left", -1.5, 1.0, "left"), Slider("axis_1", -1.0, 1.0, "axis", {"moves_identity": 0.5})), directions
     )
+
+
+def test_sliders_that_bring_too_few_faces_over_are_left_out() -> None:
+    controls = two_sliders()
+    left, axis = controls.sliders
+    weak = dataclasses.replace(left, measured={"flips_on": 0.21})
+    kept, gone = without_weak(Controls((weak, axis), controls.directions), 0.5)
+    assert (kept.sliders, gone) == ((axis,), [weak])
+    assert torch.equal(kept.directions, controls.directions[1:])
+    assert without_weak(Controls((weak, axis), controls.directions), 0.2)[0].sliders == (weak, axis)
+    with pytest.raises(ValueError, match=r"no slider brings 50% of .* from without to with; lower --fit\.least"):
+        without_weak(Controls((weak,), controls.directions[:1]), 0.5)
 
 
 def test_white_styles_have_unit_covariance() -> None:

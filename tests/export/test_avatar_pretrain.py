@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from export.avatar.pretrain import PretrainConfig
 from export.avatar.style_flow import FlowConfig, FlowMatching
 from export.avatar.train import train
 from export.avatar.trained import open_trained
+from export.avatar.trainer import Diverged
 
 QUICK = FlowConfig(steps=4, batch=16)
 FLOW = dataclasses.replace(TINY, mapping="flow", flow_width=16, flow_blocks=1, flow_steps=2)
@@ -102,6 +104,52 @@ def test_a_stopped_run_goes_on_from_its_autoencoder(tmp_path: Path) -> None:
     for name, weight in again.generator.state_dict().items():
         assert torch.equal(weight, networks[name]), name
     assert "resume" not in again.stages[0]["command"]
+
+
+def test_a_signal_ends_the_drawing_after_the_step_in_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Drawing.train_step
+
+    def interrupted(self: Drawing, images: np.ndarray, pace: float) -> torch.Tensor:
+        loss = step(self, images, pace)
+        if self.step == 3:
+            signal.raise_signal(signal.SIGTERM)
+        return loss
+
+    config, whole = (pretraining(tmp_path, run=run, kimg=0.04) for run in ("stopped", "whole"))
+    networks = open_trained(str(whole.pretrain())).generator.state_dict()
+    with monkeypatch.context() as patch:
+        patch.setattr(Drawing, "train_step", interrupted)
+        path = config.pretrain()
+    assert path.name == "drawing.pt"
+    assert checkpoint.load(path, DRAWING_KIND)["step"] == 3
+    again = open_trained(str(dataclasses.replace(config, resume=True).pretrain()))
+    for name, weight in again.generator.state_dict().items():
+        assert torch.equal(weight, networks[name]), name
+
+
+def test_a_diverged_autoencoder_does_not_replace_its_last_good_state(tmp_path: Path) -> None:
+    config = pretraining(tmp_path, kimg=0.024)
+    config.pretrain()
+    path = config.training.folder / "drawing.pt"
+    state = checkpoint.load(path, DRAWING_KIND)
+    state["options"] |= {"kimg": 8.0, "learning_rate": 1e30}
+    checkpoint.save(path, DRAWING_KIND, state)
+    wild = dataclasses.replace(config, kimg=8.0, learning_rate=1e30, resume=True, save_minutes=0.0)
+    with pytest.raises(Diverged, match=r"after \d steps; the last good state is \".*drawing.pt\"; a lower --learning-rate"):
+        wild.pretrain()
+    kept = checkpoint.load(path, DRAWING_KIND)
+    assert kept["step"] < 6
+    assert all(torch.isfinite(weight).all() for network in kept["networks"].values() for weight in network.values())
+
+
+def test_a_diverged_mapping_network_leaves_no_checkpoint(tmp_path: Path) -> None:
+    wild = pretraining(tmp_path, kimg=0.024, flow=dataclasses.replace(QUICK, learning_rate=1e30))
+    with pytest.raises(
+        Diverged, match=r"the mapping network diverged after .*drawing.pt\"; go on with --resume and a lower --flow"
+    ):
+        wild.pretrain()
+    assert not (wild.training.folder / "checkpoint.pt").exists()
+    dataclasses.replace(wild, flow=QUICK, resume=True).pretrain()
 
 
 def test_another_shape_begins_with_the_layers_that_agree(tmp_path: Path, pretrained: PretrainConfig) -> None:
