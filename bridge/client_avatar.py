@@ -44,7 +44,7 @@ class AvatarCalls(Connection):
     def project_avatar(
         self,
         model: str,
-        picture: bytes | npt.NDArray[np.uint8],
+        picture: bytes | bytearray | memoryview | npt.NDArray[np.uint8],
         *,
         refine_steps: int = 0,
         seed: int = 0,
@@ -52,7 +52,10 @@ class AvatarCalls(Connection):
         image: asset_pb2.ImageSpec | None = None,
         version: int = 0,
     ) -> avatar_service_pb2.ProjectAvatarResponse:
-        """Find the avatar nearest to a picture: a file's bytes, or pixels uint8[height, width, 3 or 4] (straight alpha)."""
+        """Find the avatar nearest to a picture: a file's bytes, or pixels uint8[height, width, 3 or 4] (straight alpha).
+
+        Raises `TypeError` for anything else and for pixels of another type, `ValueError` for pixels of another shape.
+        """
         request = avatar_service_pb2.ProjectAvatarRequest(
             model=model_service_pb2.ModelSelector(name=model, version=version),
             refine_steps=refine_steps,
@@ -60,8 +63,8 @@ class AvatarCalls(Connection):
             controls=controls,
             image=image,
         )
-        if isinstance(picture, bytes):
-            request.file = picture
+        if isinstance(picture, bytes | bytearray | memoryview):
+            request.file = bytes(picture)
         else:
             request.pixels.CopyFrom(_rgba8(picture))
         response: avatar_service_pb2.ProjectAvatarResponse = self._call(self._avatars.ProjectAvatar, request)
@@ -105,6 +108,21 @@ def rgba(image: asset_pb2.Image) -> npt.NDArray[np.uint8]:
 
 
 def _rgba8(pixels: npt.NDArray[np.uint8]) -> asset_pb2.Image:
+    expected = "uint8[height, width, 3 or 4]"
+    if not isinstance(pixels, np.ndarray):
+        message = f"the picture is a {type(pixels).__name__}, expected the bytes of a file or an array {expected}"
+        raise TypeError(
+            f"{message}; read a file with Path(...).read_bytes(), turn a Pillow image into an array with np.asarray"
+        )
+    if pixels.dtype != np.uint8:
+        hint = "scale values from 0 to 1 by 255, round them and " if pixels.dtype.kind == "f" else ""
+        raise TypeError(
+            f"the pixels are {pixels.dtype}, expected {expected} with values from 0 to 255; {hint}use astype(np.uint8)"
+        )
+    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
+        grey = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 1)
+        hint = "; repeat grey pixels: np.dstack([pixels] * 3)" if grey else ""
+        raise ValueError(f"the pixels have the shape {list(pixels.shape)}, expected {expected}{hint}")
     height, width, channels = pixels.shape
     if channels == 3:
         pixels = np.concatenate([pixels, np.full((height, width, 1), 255, np.uint8)], axis=2)

@@ -44,7 +44,7 @@ def from_file(
 
 
 def from_image(image: asset_pb2.Image, size_px: int, channels: int, *, max_pixels: int, field: str) -> Floats:
-    """Read an `Image` message, RGBA8 or a file, as `from_file` does."""
+    """Read an `Image` message, RGBA8 (with or without mip levels) or a file, as `from_file` does."""
     if image.format in _FILES:
         formats = _FILES[image.format]
         return from_file(image.data, size_px, channels, max_pixels=max_pixels, field=f"{field}.data", formats=formats)
@@ -54,9 +54,7 @@ def from_image(image: asset_pb2.Image, size_px: int, channels: int, *, max_pixel
         raise InvalidArgument(f"is {image.row_origin}, expected {asset_pb2.RowOrigin.keys()}", field=f"{field}.row_origin")
     width, height = image.width_px, image.height_px
     _check_size(width, height, max_pixels, field)
-    if len(image.data) < 4 * width * height:
-        message = f"{len(image.data)} bytes for {width} x {height} px of RGBA8, expected {4 * width * height}"
-        raise InvalidArgument(message, field=f"{field}.data")
+    _check_bytes(image, f"{field}.data")
     pixels = np.frombuffer(image.data, np.uint8, 4 * width * height).reshape(height, width, 4)
     if image.row_origin == asset_pb2.ROW_ORIGIN_BOTTOM_LEFT:
         pixels = pixels[::-1]
@@ -91,6 +89,16 @@ def _check_size(width: int, height: int, max_pixels: int, field: str) -> None:
     if width * height > max_pixels:
         message = f"the picture has {width} x {height} px, expected at most {max_pixels} pixels; make it smaller"
         raise ResourceExhausted(message, field=field)
+
+
+def _check_bytes(image: asset_pb2.Image, field: str) -> None:
+    """Refuse RGBA8 that is neither the full size alone nor the full size with all the mip levels that it declares."""
+    width, height = image.width_px, image.height_px
+    levels = max(1, min(image.mip_levels, max(width, height).bit_length()))
+    full, whole = 4 * width * height, sum(4 * max(1, width >> level) * max(1, height >> level) for level in range(levels))
+    if len(image.data) not in (full, whole):
+        mips = f", or {whole} with {levels} mip levels" if levels > 1 else ""
+        raise InvalidArgument(f"{len(image.data)} bytes for {width} x {height} px of RGBA8, expected {full}{mips}", field=field)
 
 
 def _square(picture: PillowImage.Image) -> PillowImage.Image:

@@ -149,6 +149,42 @@ def test_what_is_no_picture_is_refused(client, picture, field, text):
     refused(lambda: client.project_avatar("portrait", picture), "INVALID_ARGUMENT", field, text)
 
 
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_a_file_may_come_in_any_kind_of_bytes(client, kind):
+    data = file(PillowImage.new("RGB", (16, 16), "tan"))
+    assert client.project_avatar("portrait", kind(data)) == client.project_avatar("portrait", data)
+
+
+@pytest.mark.parametrize(
+    ("picture", "error", "text"),
+    [
+        (np.zeros((8, 8, 4), np.int64), TypeError, r"are int64, expected uint8\[height, width, 3 or 4\] .*; use astype"),
+        (
+            np.zeros((8, 8, 4)),
+            TypeError,
+            "are float64, expected .*; scale values from 0 to 1 by 255, round them and use astype",
+        ),
+        (np.zeros((8, 8, 4), bool), TypeError, "are bool, expected uint8"),
+        (np.zeros((8, 8), np.uint8), ValueError, r"shape \[8, 8\], expected uint8.*; repeat grey pixels"),
+        (np.zeros((8, 8, 1), np.uint8), ValueError, r"shape \[8, 8, 1\], expected uint8.*; repeat grey pixels"),
+        (np.zeros((3, 8, 8), np.uint8), ValueError, r"shape \[3, 8, 8\], expected uint8\[height, width, 3 or 4\]$"),
+        (np.zeros((1, 8, 8, 4), np.uint8), ValueError, r"shape \[1, 8, 8, 4\], expected"),
+        (Path("me.png"), TypeError, r"is a \w*Path, expected the bytes of a file or an array .*read_bytes"),
+        (PillowImage.new("RGB", (8, 8)), TypeError, "is a Image, expected .* np.asarray"),
+    ],
+)
+def test_what_is_no_array_of_bytes_is_never_sent(client, picture, error, text):
+    with pytest.raises(error, match=text):
+        client.project_avatar("portrait", picture)
+
+
+def test_grey_pixels_are_sent_as_the_error_says(client):
+    grey = np.random.default_rng(2).integers(0, 256, (16, 16), np.uint8)
+    same = client.project_avatar("portrait", file(PillowImage.fromarray(grey)))
+    for pixels in (grey, grey[..., None]):
+        assert client.project_avatar("portrait", np.dstack([pixels] * 3)) == same
+
+
 def test_a_file_and_pixels_at_once_are_refused(client):
     request = pb.ProjectAvatarRequest(model=ModelSelector(name="portrait"), file=b"x", pixels=asset_pb2.Image())
     refused(lambda: client._call(client._avatars.ProjectAvatar, request), "INVALID_ARGUMENT", "file", "beside pixels")

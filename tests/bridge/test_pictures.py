@@ -243,6 +243,14 @@ def test_pixels_files_and_both_row_orders_give_the_same_picture():
         np.testing.assert_array_equal(from_image(image), expected)
 
 
+@pytest.mark.parametrize(("size", "levels", "count"), [((9, 20), 5, 932), ((8, 8), 1 << 31, 340), ((8, 8), 3, 256)])
+def test_declared_mip_levels_may_follow_the_full_size(size, levels, count):
+    picture = noise(*size)
+    full = picture.convert("RGBA").tobytes()
+    with_mips = message(picture, data=full + bytes(count - len(full)), mip_levels=levels)
+    np.testing.assert_array_equal(from_image(with_mips), from_image(message(picture)))
+
+
 def test_an_answer_with_mip_levels_is_taken_by_its_full_size():
     wanted = images.check_spec(asset_pb2.ImageSpec(format=asset_pb2.IMAGE_FORMAT_RGBA8, mip_levels=4), 8, "image")
     answer = images.encode(np.asarray(noise()), wanted)
@@ -255,7 +263,14 @@ def test_an_answer_with_mip_levels_is_taken_by_its_full_size():
         (message(noise(), format=0), "pixels.format", "expected RGBA8, PNG or JPEG"),
         (message(noise(), format=9), "pixels.format", "is 9"),
         (message(noise(), row_origin=7), "pixels.row_origin", "is 7"),
-        (message(noise(), data=b"123"), "pixels.data", "3 bytes for 8 x 8 px of RGBA8, expected 256"),
+        (message(noise(), data=b"123"), "pixels.data", "3 bytes for 8 x 8 px of RGBA8, expected 256$"),
+        (message(noise(), data=bytes(8 * 256)), "pixels.data", "2048 bytes for 8 x 8 px of RGBA8, expected 256$"),
+        (message(noise(), data=bytes(257), mip_levels=1), "pixels.data", "257 bytes for 8 x 8 px of RGBA8, expected 256$"),
+        (
+            message(noise(), data=bytes(400), mip_levels=2),
+            "pixels.data",
+            "400 bytes for 8 x 8 px of RGBA8, expected 256, or 320 with 2 mip levels",
+        ),
         (message(noise(), width_px=7), "pixels", "has 7 x 8 px"),
         (message(noise(), format=asset_pb2.IMAGE_FORMAT_JPEG, data=file(noise())), "pixels.data", "expected a file of JPEG"),
     ],
