@@ -13,7 +13,7 @@ from export.avatar.augment import Pipeline
 from export.avatar.companions import write_controls
 from export.avatar.comparison import write_comparison
 from export.avatar.config import TrainConfig
-from export.avatar.dicebear_faces import STYLES
+from export.avatar.dicebear_faces import STYLES, styles_like
 from export.avatar.train import train
 from export.avatar.trained import open_trained
 
@@ -95,7 +95,12 @@ class AdaptConfig:
         return path
 
     def training(self, *, adapted: bool) -> TrainConfig:
-        """The options of the run; those of one from scratch on the same pictures where `adapted` is False."""
+        """The options of the run; those of one from scratch on the same pictures where `adapted` is False.
+
+        Raises ValueError when `data` is neither a style nor a folder.
+        """
+        if self.data not in STYLES and not Path(self.data).is_dir():
+            raise ValueError(f'"{self.data}" is neither a folder nor a built-in style; the styles are {styles_like(self.data)}')
         config = open_trained(self.source)
         shape = config.generator.config
         fresh: dict[str, Any] = {

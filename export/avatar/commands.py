@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import tyro
 
 from export.avatar.adapt import AdaptConfig
@@ -125,6 +126,21 @@ def main(arguments: Sequence[str]) -> None:
             config.run()
     except (ValueError, OSError, ParityError, Diverged) as error:
         sys.exit(f"error: {error}")
-    except MemoryError as error:
-        reason = f": {error}" if str(error) else ""
-        sys.exit(f"error: not enough memory{reason}; ask for fewer or smaller pictures")
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = f": {reason_of(error)}" if str(error) else ""
+        sys.exit(f"error: not enough memory{reason}; ask for fewer or smaller pictures, or for a smaller --batch in training")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether NumPy, PyTorch's CUDA allocator or its CPU allocator (a plain RuntimeError) found no memory."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return "DefaultCPUAllocator: " in str(error) and ("can't allocate" in str(error) or "not enough memory" in str(error))
+
+
+def reason_of(error: BaseException) -> str:
+    """What was asked for, without the place in PyTorch's source and its advice."""
+    first = str(error).splitlines()[0].split("DefaultCPUAllocator: ")[-1]
+    return ". ".join(first.split(". ")[:2]).removesuffix(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
 import re
@@ -94,8 +95,14 @@ STYLES = {
 def style_of(name: str) -> FaceStyle:
     """The entry of a built-in style; raises ValueError for any other name."""
     if name not in STYLES:
-        raise ValueError(f'DiceBear style "{name}" is not built in; use one of {sorted(STYLES)}')
+        raise ValueError(f'DiceBear style "{name}" is not built in; use one of {styles_like(name)}')
     return STYLES[name]
+
+
+def styles_like(name: str) -> list[str]:
+    """All built-in styles: those with a name like the given one first, the closest in front, and then the others by name."""
+    near = difflib.get_close_matches(name.lower(), STYLES, len(STYLES))
+    return near + sorted(set(STYLES) - set(near))
 
 
 @functools.cache

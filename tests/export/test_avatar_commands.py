@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from bridge.model_card import read_card
+from export.avatar import commands
 from export.avatar.commands import main
 
 TINY = ("--model.channels", "4", "4", "4", "4", "--model.latent-size", "8", "--faces", "16", "--batch", "8", "--threads", "1")
@@ -84,6 +87,14 @@ def test_the_default_needs_no_training(tmp_path: Path, capsys: pytest.CaptureFix
         (["train", "--kimg", "1", "--device", "abacus"], 'error: device "abacus" cannot be used: Expected one of cpu'),
         (["train", "--kimg", "1", "--device", "cuda:99"], 'error: device "cuda:99" cannot be used'),
         (["train", "--kimg", "1", "--source", "folder"], 'error: the source is "folder", but no folder is named'),
+        (
+            ["train", "--kimg", "1", "--source", "ToonHead"],
+            'error: DiceBear style "ToonHead" is not built in; use one of [\'toon-',
+        ),
+        (
+            ["adapt", "--data", "avatars"],
+            "error: \"avatars\" is neither a folder nor a built-in style; the styles are ['avataaars', 'adv",
+        ),
     ],
 )
 def test_mistakes_get_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str) -> None:
@@ -93,6 +104,36 @@ def test_mistakes_get_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert str(stopped.value.code).startswith(message)
     assert "\n" not in str(stopped.value.code)
     assert not (tmp_path / "models").exists()
+
+
+def test_networks_too_large_for_memory_get_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--kimg", "1", *TINY, "--model.latent-size", "100000000"])
+    expected = r"error: not enough memory: .*you tried to allocate \d+ bytes.*; ask for .* a smaller --batch in training"
+    assert re.fullmatch(expected, str(stopped.value.code))
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 1 GiB free.\nSee"), "2.00 GiB; ask"),
+        (
+            RuntimeError("[enforce fail] err == 0. DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+            "9 bytes; ask",
+        ),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), None),
+        (RuntimeError("the file cannot be read: not enough memory"), None),
+    ],
+)
+def test_only_a_lack_of_memory_is_called_one(monkeypatch: pytest.MonkeyPatch, error: RuntimeError, code: str | None) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(commands, "train", fail)
+    with pytest.raises(SystemExit if code else RuntimeError) as stopped:
+        main(["train"])
+    assert (code or str(error)) in str(stopped.value)
 
 
 @pytest.mark.parametrize(
