@@ -19,6 +19,8 @@ from export.avatar.trained import open_trained
 
 FEW = 100
 """Pictures of a built-in style that are adapted to unless a number is given."""
+MINIMUM = 10
+"""Pictures that a folder must hold, unless the caller asks for fewer."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class AdaptConfig:
     """Folder of all runs."""
     count: int = 0
     """Pictures to adapt to; 0 takes 100 of a built-in style and all of a folder."""
+    minimum: int = MINIMUM
+    """Stop with an error when a folder gives fewer pictures."""
     licence: str = "unknown"
     """SPDX licence of the pictures in the folder; it goes into the model's card."""
     kimg: float = 4.8
@@ -110,6 +114,7 @@ class AdaptConfig:
             "path": "" if self.data in STYLES else self.data,
             "licence": self.licence,
             "faces": self.count or FEW,
+            "minimum": self.minimum,
             "take": 0 if self.data in STYLES else self.count,
             "kimg": self.kimg,
             "minutes": self.minutes,

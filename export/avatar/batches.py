@@ -63,12 +63,15 @@ class BatchSource:
         return batches
 
     def pictures_of(self, step: int) -> np.ndarray:
-        """Indices of a step's pictures, in the order that seed and epoch fix; what does not fill a batch is left out."""
+        """Indices of a step's pictures, in the order that seed and epoch fix; what does not fill a batch is left out.
+
+        Fewer pictures than fill one batch are all in every batch, some of them more often than others.
+        """
         batch = self.config.batch
-        epoch, position = divmod(step, len(self.images) // batch)
+        epoch, position = divmod(step, max(1, len(self.images) // batch))
         if self._epoch[0] != epoch:
             self._epoch = (epoch, np.random.default_rng([self.config.seed, epoch]).permutation(len(self.images)))
-        return np.sort(self._epoch[1][position * batch : (position + 1) * batch])
+        return np.sort(np.resize(self._epoch[1][position * batch : (position + 1) * batch], batch))
 
     def my_parts(self, count: int) -> list[Tensor]:
         """Which pictures of a batch each of this process's parts has."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from export.avatar import picture_folder
 from export.avatar.augment import Pipeline
 from export.avatar.loss import Objective
 from export.avatar.model import ModelConfig
@@ -33,6 +34,8 @@ class TrainConfig:
     """How many built-in faces to draw."""
     take: int = 0
     """For --source folder: train on so many of its pictures, chosen by the seed; 0 takes all."""
+    minimum: int = picture_folder.MINIMUM
+    """Stop with an error when a folder gives fewer pictures."""
     cache: Path = Path("data/avatar")
     """Folder where prepared pictures are kept."""
     minutes: float = 0.0
@@ -156,7 +159,9 @@ class TrainConfig:
         return {key: str(v) if isinstance(v, Path) else v for key, v in dataclasses.asdict(self).items()}
 
 
-_POSITIVE = "faces batch accumulate r1_interval path_interval log_every learning_rate draw_rate mapping_rate metric_count"
+_POSITIVE = (
+    "faces minimum batch accumulate r1_interval path_interval log_every learning_rate draw_rate mapping_rate metric_count"
+)
 _NOT_NEGATIVE = (
     "minutes kimg take draw_kimg head_start_kimg decay_kimg r1_gamma path_weight palette_purity average_kimg grid_minutes "
     "threads seed metric_drawn metric_pairs metric_minutes metric_kimg augment_kimg freeze_discriminator_layers"
@@ -170,7 +175,7 @@ LIMITS: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
 """Names of fields, what they must do, and whether a value does."""
 
 SESSION_FIELDS = {
-    *("run", "runs", "cache", "minutes", "kimg", "resume", "log_every", "grid_minutes", "threads", "device"),
+    *("run", "runs", "cache", "minimum", "minutes", "kimg", "resume", "log_every", "grid_minutes", "threads", "device"),
     *("accumulate", "metric_minutes", "metric_kimg", "metric_count", "metric_drawn", "metric_pairs"),
 }
 """Fields that may differ between the sessions of one run; but for the order of summation they change no weight."""

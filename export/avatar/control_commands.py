@@ -12,7 +12,7 @@ import torch
 import tyro
 
 from bridge import seeds as draws
-from export.avatar import companions, control_report, data, encoder_report
+from export.avatar import companions, control_report, data, encoder_report, picture_folder
 from export.avatar.attributes import ATTRIBUTES, attribute_table
 from export.avatar.classifier import AttributePredictor, fit_predictor, read_held_out
 from export.avatar.companions import Projector
@@ -45,6 +45,7 @@ def pictures_of(trained: Trained, *, count: int, split: data.Split, cache: Path,
         seed=config["seed"],
         split=split,
         cache=cache,
+        minimum=min(picture_folder.MINIMUM, trained.datasheet.count),
     )
 
 

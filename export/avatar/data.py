@@ -185,7 +185,9 @@ def _load_folder(
     folder = cache / key_of(f"folder-{path.name}-{size}px", facts)
     prepared = cached(folder, lambda: picture_folder.read_all(path, files, refused, size, pixel_size))
     tqdm.write(picture_folder.summary(len(prepared.images), prepared.left_out))
-    picture_folder.check_minimum(path, len(prepared.images), prepared.left_out, minimum)
+    count = len(prepared.images)
+    advice = "add pictures" + (f"; `data`, `train` and `adapt` take so few with --minimum {count}" if count else "")
+    picture_folder.check_minimum(path, count, prepared.left_out, minimum, advice=advice)
     images = _with_channels(prepared.images, channels)
     datasheet = Datasheet(
         source=f"folder {path.resolve().name}",

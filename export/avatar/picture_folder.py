@@ -18,7 +18,14 @@ from export.avatar.picture_cache import Prepared
 
 READER = "folder-1"
 """Changes whenever a file gives another picture than before."""
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+UNREAD = (
+    *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".xcf", ".kra", ".ase", ".aseprite", ".tga", ".dds"),
+    *(".exr", ".hdr", ".ico", ".ppm", ".pgm", ".dng", ".cr2", ".nef", ".arw"),
+)
+"""Suffixes of pictures that are not read; other files, such as notes, are no pictures and are passed over."""
+BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
+"""How files of FORMATS begin, where a few bytes tell; of a WebP file the ninth to twelfth byte do."""
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 """Decoders that are tried, whatever the suffix says."""
 MAX_PIXELS = 64_000_000
@@ -30,7 +37,7 @@ Reasons = list[tuple[str, str]]
 
 
 def find(folder: Path) -> tuple[list[Path], Reasons]:
-    """Lists the pictures below a folder by their suffix, and what looks like one but is a folder or cannot be entered.
+    """Lists the pictures below a folder by their suffix, and what looks like one but cannot be read, with the reason.
 
     Links to files are followed, links to folders are not, so that a loop of links ends. Raises ValueError when
     there is no such folder or nothing in it has the suffix of a picture.
@@ -49,11 +56,32 @@ def find(folder: Path) -> tuple[list[Path], Reasons]:
                 refused.append((_relative(path, folder), "a link to a folder, which is not followed"))
             elif path.suffix.lower() in SUFFIXES:
                 refused.append((_relative(path, folder), "a folder, not a picture; the pictures in it are read"))
-        files += [Path(place) / name for name in names if Path(name).suffix.lower() in SUFFIXES]
+        for path in (Path(place) / name for name in names):
+            if path.suffix.lower() in SUFFIXES:
+                files.append(path)
+            elif reason := unread(path):
+                refused.append((_relative(path, folder), reason))
     if not files:
         because = f"; {_listed(refused)}" if refused else ""
         raise ValueError(f'"{folder}" holds no picture; expected files ending in {", ".join(SUFFIXES)}{because}')
     return sorted(files), sorted(refused)
+
+
+def unread(path: Path) -> str:
+    """Why a picture without one of SUFFIXES is not read; empty for what is no picture, as far as name and first bytes tell."""
+    suffix = path.suffix.lower()
+    if suffix in UNREAD:
+        return f"{suffix} files are not read; save it as PNG or JPEG"
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            return ""
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return ""
+    if head.startswith(BEGINNINGS) or (head[:4] == b"RIFF" and head[8:] == b"WEBP"):
+        return f"a picture {f'with the suffix {suffix}' if suffix else 'without a suffix'}; name it {path.stem}.png or .jpg"
+    return ""
 
 
 def fingerprint(files: Sequence[Path]) -> str:
@@ -146,13 +174,12 @@ def premultiplied(picture: Image.Image) -> Image.Image:
     return picture.convert("RGBA").convert("RGBa")
 
 
-def check_minimum(folder: Path, count: int, left_out: Reasons, minimum: int) -> None:
-    """Raises ValueError when fewer pictures were read than are needed, with the reasons."""
+def check_minimum(folder: Path, count: int, left_out: Reasons, minimum: int, *, advice: str = "add pictures") -> None:
+    """Raises ValueError when fewer pictures were read than are needed, with the reasons and what to do."""
     if count < max(minimum, 1):
         because = f" ({_listed(left_out)})" if left_out else ""
         raise ValueError(
-            f'"{folder}" gave {count} of at least {max(minimum, 1)} pictures; {len(left_out)} were skipped{because}; '
-            f"add pictures or ask for a lower minimum"
+            f'"{folder}" gave {count} of at least {max(minimum, 1)} pictures; {len(left_out)} were skipped{because}; {advice}'
         )
 
 

@@ -81,7 +81,7 @@ def check_same_pictures(then: dict[str, Any], now: dict[str, Any]) -> None:
 
 
 def load_data(config: TrainConfig, count: int = 0, split: data.Split = "train") -> data.Dataset:
-    """The pictures of a run; raises ValueError when they do not fill a batch."""
+    """The pictures of a run; raises ValueError when there are too few."""
     model = config.model
     dataset = data.load(
         config.source,
@@ -94,11 +94,10 @@ def load_data(config: TrainConfig, count: int = 0, split: data.Split = "train") 
         pixel_size=model.pixel_size,
         channels=model.image_channels,
         split=split,
+        minimum=config.minimum,
     )
     if config.source == data.FOLDER:
         dataset = data.some_of(dataset, config.take, config.seed)
-    if split == "train" and len(dataset.images) < config.batch:
-        raise ValueError(f"{dataset.name} has {len(dataset.images)} pictures; a batch takes {config.batch}")
     return dataset
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from tiny_training import tiny_config
 
 from export.avatar.adapt import AdaptConfig
+from export.avatar.commands import main
 from export.avatar.comparison import read_curve
 from export.avatar.model import ModelConfig
 from export.avatar.train import train
@@ -63,6 +65,23 @@ def test_a_folder_gives_as_many_pictures_as_asked(source: Path, pictures: Path, 
     assert trained.datasheet.count == 40
     with pytest.raises(ValueError, match="has 60 pictures, not 61; take fewer, or 0 for all"):
         AdaptConfig(runs=tmp_path, run_name="more", count=61, **common).adapt()
+
+
+def test_a_dozen_pictures_are_enough_and_fewer_when_asked(source: Path, pictures: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(12):
+        shutil.copy(pictures / f"{number}.png", folder)
+    words = ["adapt", "--data", str(folder), "--from", str(source), "--runs", str(tmp_path), "--cache", str(tmp_path / "data")]
+    words += ["--kimg", "0.064", "--draw-kimg", "0.032", "--head-start-kimg", "0", "--threads", "1"]
+    main(words)
+    assert open_trained(str(tmp_path / "avatar" / "adapted")).datasheet.count == 12
+    for number in range(4, 12):
+        (folder / f"{number}.png").unlink()
+    with pytest.raises(SystemExit, match=r"gave 4 of at least 10 pictures; .*; `data`, `train` and `adapt` .* --minimum 4$"):
+        main([*words, "--run", "four"])
+    main([*words, "--run", "four", "--minimum", "4"])
+    assert open_trained(str(tmp_path / "avatar" / "four")).datasheet.count == 4
 
 
 def test_styles_are_mixed_as_often_as_the_source_mixed_them(source: Path, pictures: Path) -> None:

@@ -129,6 +129,7 @@ def saver(mode: str, colour: Any) -> Callable[[Path], None]:
         ("clear.png", saver("RGBA", (255, 0, 0, 0)), (0, 0, 0, 0)),
         ("one-bit.png", saver("1", 1), (255, 255, 255, 255)),
         ("cmyk.jpg", saver("CMYK", (245, 55, 225, 0)), (10, 200, 30, 255)),
+        ("camera.jfif", lambda path: Image.new("RGB", (32, 32), (10, 200, 30)).save(path, "JPEG"), (10, 200, 30, 255)),
         ("cmyk.tif", saver("CMYK", (245, 55, 225, 0)), (10, 200, 30, 255)),
         ("palette.png", save_palette, (10, 200, 30, 255)),
         ("clear-palette.png", save_clear_palette, (5, 100, 15, 128)),
@@ -147,7 +148,7 @@ def test_every_kind_of_file_is_read_as_it_looks(
     tmp_path: Path, name: str, save: Callable[[Path], None], expected: tuple[int, ...]
 ) -> None:
     save(tmp_path / name)
-    assert near(middle(tmp_path / name), expected, tolerance=8 if name.endswith(("gif", "webp", "jpg")) else 1)
+    assert near(middle(tmp_path / name), expected, tolerance=8 if name.endswith(("gif", "webp", "jpg", "jfif")) else 1)
 
 
 def test_dark_and_bright_greys_of_16_bits_stay_apart(tmp_path: Path) -> None:
@@ -234,6 +235,40 @@ def test_bad_files_are_named_with_their_reason_and_skipped(tmp_path: Path, capsy
     assert "skipped empty.jpg: the file is empty" in output
     assert "read 3, skipped 11: " in output
     assert "notes.txt" not in output
+
+
+def test_pictures_with_other_suffixes_are_named_and_other_files_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in"
+    write_good(path, 2)
+    Image.new("RGB", (40, 40), "red").save(path / "also.JFIF", "JPEG")
+    for name in ("phone.HEIC", "web.avif", "drawn.svg"):
+        (path / name).write_bytes(b"whatever")
+    for name, image_format in {"loaded": "PNG", "photo.tmp": "JPEG", "b": "WEBP", "c.dat": "GIF", "d.part": "TIFF"}.items():
+        Image.new("RGB", (40, 40)).save(path / name, image_format)
+    for name in ("README.txt", "LICENSE", ".DS_Store", "labels.csv", "empty"):
+        (path / name).write_bytes(b"notes" if name != "empty" else b"")
+    os.mkfifo(path / "pipe")
+    (path / "gone").symlink_to(path / "nowhere")
+    reasons = skipped(path, tmp_path / "cache")
+    assert reasons == {
+        "phone.HEIC": ".heic files are not read; save it as PNG or JPEG",
+        "web.avif": ".avif files are not read; save it as PNG or JPEG",
+        "drawn.svg": ".svg files are not read; save it as PNG or JPEG",
+        "loaded": "a picture without a suffix; name it loaded.png or .jpg",
+        "b": "a picture without a suffix; name it b.png or .jpg",
+        "photo.tmp": "a picture with the suffix .tmp; name it photo.png or .jpg",
+        "c.dat": "a picture with the suffix .dat; name it c.png or .jpg",
+        "d.part": "a picture with the suffix .part; name it d.png or .jpg",
+    }
+    assert "read 3, skipped 8: " in capsys.readouterr().out
+
+
+def test_a_folder_of_pictures_that_are_not_read_says_so(tmp_path: Path) -> None:
+    (tmp_path / "phone.heic").write_bytes(b"whatever")
+    with pytest.raises(ValueError, match=r"holds no picture; .*; phone\.heic \(\.heic files are not read; save it as PNG"):
+        folder(tmp_path, tmp_path / "cache")
 
 
 def test_huge_pictures_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
@@ -332,12 +367,14 @@ def test_too_few_pictures_are_an_error_with_the_reasons(tmp_path: Path) -> None:
     write_good(tmp_path / "in")
     (tmp_path / "in" / "empty.png").touch()
     with pytest.raises(
-        ValueError, match=r'in" gave 3 of at least 50 pictures; 1 were skipped \(empty.png \(the file is empty\)\)'
+        ValueError,
+        match=r'in" gave 3 of at least 50 pictures; 1 were skipped \(empty.png \(the file is empty\)\); '
+        "add pictures; `data`, `train` and `adapt` take so few with --minimum 3$",
     ):
         data.load("folder", str(tmp_path / "in"), size=32, cache=tmp_path / "cache")
     for file in (tmp_path / "in").glob("good-*"):
         file.unlink()
-    with pytest.raises(ValueError, match="gave 0 of at least 1 pictures; 1 were skipped"):
+    with pytest.raises(ValueError, match=r"gave 0 of at least 1 pictures; 1 were skipped .*; add pictures$"):
         folder(tmp_path / "in", tmp_path / "cache")
 
 

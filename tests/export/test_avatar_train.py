@@ -127,6 +127,13 @@ def test_every_picture_is_shown_once_an_epoch(tmp_path: Path) -> None:
     assert epochs[0] != epochs[1]
 
 
+def test_fewer_pictures_than_a_batch_takes_are_all_in_every_batch(tmp_path: Path) -> None:
+    source = Trainer(tiny_config(tmp_path, batch=8), noise_pictures(3)).batches
+    batches = [np.bincount(source.pictures_of(step), minlength=3).tolist() for step in range(12)]
+    assert all(sorted(counts) == [2, 3, 3] for counts in batches)
+    assert len({tuple(counts) for counts in batches}) == 3
+
+
 def test_the_average_follows_with_its_half_life(tmp_path: Path) -> None:
     trainer = Trainer(tiny_config(tmp_path, average_kimg=0.016), np.zeros((8, 3, 32, 32), np.uint8))
     for parameter in trainer.average.parameters():
@@ -176,7 +183,6 @@ def test_a_number_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tm
     ("changes", "message"),
     [
         ({"kimg": 0.0}, "no budget: give --minutes, --kimg or both"),
-        ({"batch": 64}, "DiceBear pixel-art has 40 pictures; a batch takes 64"),
         ({"resume": True, "run": "new"}, "no checkpoint at .*; train first"),
         ({}, "exists; go on with --resume or choose another --run name"),
         ({"resume": True, "r1_gamma": 9.0}, "trained with r1_gamma = 0.1, not 9.0; use another --run name"),
