@@ -11,10 +11,10 @@ import tyro
 from export.avatar import data
 from export.avatar.augment import Pipeline
 from export.avatar.companions import write_controls
-from export.avatar.comparison import write_comparison
+from export.avatar.comparison import check_measured, rest_of, write_comparison
 from export.avatar.config import TrainConfig
 from export.avatar.dicebear_faces import STYLES, styles_like
-from export.avatar.train import train
+from export.avatar.train import CHECKPOINT, Stopped, train
 from export.avatar.trained import open_trained
 
 FEW = 100
@@ -88,15 +88,30 @@ class AdaptConfig:
     seed: int = 1
     """Seed of the order of pictures, latents and noise."""
     resume: bool = False
-    """Go on exactly where the run's checkpoint stopped."""
+    """Go on exactly where the run's checkpoint stopped; of a comparison, with what is left of both runs."""
 
     def adapt(self) -> Path:
-        """Trains and gives the run the source's controls, where the mapping they move in stayed; returns the checkpoint."""
-        path = train(self.training(adapted=True))
+        """Trains and gives the run the source's controls, where the mapping they move in stayed; returns the checkpoint.
+
+        A run that a signal stops gets them as well. Raises ValueError when there is no run to resume.
+        """
+        config = self.training(adapted=True)
+        path = config.folder / CHECKPOINT
+        if self.resume and not path.exists():
+            raise ValueError(f'no run to go on with at "{path}"; begin it without --resume, or give the --run that was begun')
+        try:
+            train(rest_of(config) if self.resume and self.compare_scratch else config)
+        except Stopped as stopped:
+            if stopped.path:
+                self._give_controls(stopped.path)
+            raise
+        self._give_controls(path)
+        return path
+
+    def _give_controls(self, path: Path) -> None:
         controls = open_trained(self.source).controls
         if controls is not None and self.freeze_mapping:
             write_controls(controls, path.parent, open_trained(str(path)).generator)
-        return path
 
     def training(self, *, adapted: bool) -> TrainConfig:
         """The options of the run; those of one from scratch on the same pictures where `adapted` is False.
@@ -149,9 +164,21 @@ class AdaptConfig:
 
     def run(self) -> None:
         """Adapts, and with --compare-scratch shows what the start from a trained generator is worth."""
+        if self.compare_scratch:
+            self._check_comparison()
         path = self.adapt()
         print(path)
         if self.compare_scratch:
-            scratch = train(self.training(adapted=False))
+            check_measured(rest_of(self.training(adapted=True)))  # minutes may have ended before the first measurement
+            scratch = train(rest_of(self.training(adapted=False)))
             runs = {f"adapted from {self.source}": path.parent, "from scratch": scratch.parent}
             print(write_comparison(runs, path.parent / "comparison"))
+
+    def _check_comparison(self) -> None:
+        """Raises ValueError for what would come out only after one of the runs."""
+        for adapted in (True, False):
+            config = self.training(adapted=adapted)
+            path = config.folder / CHECKPOINT
+            if path.exists() and not self.resume:
+                raise ValueError(f'"{path}" exists; go on with --resume or choose another --run name')
+            check_measured(rest_of(config))

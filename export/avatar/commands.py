@@ -22,7 +22,7 @@ from export.avatar.pictures import straight
 from export.avatar.pretrain import PretrainConfig
 from export.avatar.sample import draw
 from export.avatar.to_onnx import export_avatar
-from export.avatar.train import train
+from export.avatar.train import Stopped, train
 from export.avatar.trained import open_trained
 from export.avatar.trainer import Diverged
 from export.parity import ParityError
@@ -115,7 +115,10 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs one command; what the user got wrong is printed in one line, with exit code 1."""
+    """Runs one command; what the user got wrong is printed in one line, with exit code 1.
+
+    A training that a signal stopped has saved, which is no mistake: its checkpoint is printed as always, and how to go on.
+    """
     config = tyro.extras.subcommand_cli_from_dict(COMMANDS, args=arguments, prog="python -m export avatar")
     try:
         if isinstance(config, TrainConfig):
@@ -124,6 +127,10 @@ def main(arguments: Sequence[str]) -> None:
             print(config.pretrain())
         else:
             config.run()
+    except Stopped as stopped:
+        if stopped.path:
+            print(stopped.path)
+        print(stopped, file=sys.stderr)
     except (ValueError, OSError, ParityError, Diverged) as error:
         sys.exit(f"error: {error}")
     except (MemoryError, RuntimeError) as error:

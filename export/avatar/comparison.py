@@ -1,17 +1,26 @@
-"""Two runs side by side: their curves of FD-VGG over pictures shown, and what each draws in the end."""
+"""Two runs side by side: their curves of FD-VGG over pictures shown, and what each draws in the end.
+
+Either may have stopped on the way or be complete already: what is left of each is trained, if a curve will come of it.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from export import checkpoint
+from export.avatar.config import TrainConfig
 from export.avatar.pictures import over
 from export.avatar.sample import generate
+from export.avatar.train import CHECKPOINT, JUDGE, KIND
 from export.avatar.trained import open_trained
 from export.run_log import picture_grid
 
@@ -24,7 +33,51 @@ INK, PAPER = (32, 36, 44), (255, 255, 255)
 CHART, MARGIN, GRID_PX = (640, 360), 56, 480
 
 
-def write_comparison(runs: Mapping[str, Path], stem: Path, *, curve: str = "metric/fd_vgg") -> Path:
+def rest_of(config: TrainConfig) -> TrainConfig:
+    """What is left of a run: all of it where there is no checkpoint, no step where its budget is used up.
+
+    Minutes count over all sessions of the run, unlike those of `train`.
+    """
+    path = config.folder / CHECKPOINT
+    if not path.exists():
+        return dataclasses.replace(config, resume=False)
+    state = checkpoint.load(path, KIND)
+    left = config.minutes - state["seconds"] / 60
+    if config.minutes and left <= 0:
+        return dataclasses.replace(config, resume=True, kimg=_images_seen(state) / 1000, minutes=0.0)
+    return dataclasses.replace(config, resume=True, minutes=left if config.minutes else 0.0)
+
+
+def check_measured(rest: TrainConfig) -> None:
+    """Raises ValueError when a run has no curve of FD-VGG and what is left of it will not give one."""
+    seen = _images_seen(checkpoint.load(rest.folder / CHECKPOINT, KIND)) if rest.resume else 0
+    if rest.resume and JUDGE in _events(rest.folder).Tags()["scalars"]:
+        return
+    if not rest.metric_kimg:
+        raise ValueError("metric_kimg is 0, so nothing would be measured; a comparison needs it above 0")
+    every = rest.metric_kimg * 1000
+    last = math.ceil(int(rest.kimg * 1000) / rest.batch) * rest.batch
+    if rest.kimg and last <= seen:
+        raise ValueError(
+            f'the run "{rest.folder}" is complete with {seen:,} pictures, but was never measured: it has no curve to compare; '
+            f"train again with --compare-scratch, another --run and a --metric-kimg of at most {seen / 1000:g}"
+        )
+    if rest.kimg and last // every <= seen // every:
+        raise ValueError(
+            f'the run "{rest.folder}" would end without a curve to compare: it goes from {seen:,} to {last:,} pictures, and '
+            f"with metric_kimg {rest.metric_kimg:g} none of its measurements lies there; give a smaller --metric-kimg"
+        )
+
+
+def _images_seen(state: Mapping[str, Any]) -> int:
+    return int(state["step"] * state["config"]["batch"])
+
+
+def _events(folder: Path) -> EventAccumulator:
+    return EventAccumulator(str(folder)).Reload()
+
+
+def write_comparison(runs: Mapping[str, Path], stem: Path, *, curve: str = JUDGE) -> Path:
     """Writes `<stem>.json` with the curves and `<stem>.png` with curves and grids of two runs by their titles.
 
     Returns the picture's path. Raises ValueError when a run has not measured the curve.
@@ -49,7 +102,7 @@ def write_comparison(runs: Mapping[str, Path], stem: Path, *, curve: str = "metr
 
 def read_curve(folder: Path, name: str) -> list[tuple[int, float]]:
     """The points of one curve of a run; raises ValueError when it has none."""
-    events = EventAccumulator(str(folder)).Reload()
+    events = _events(folder)
     if name not in events.Tags()["scalars"]:
         raise ValueError(f'the run "{folder}" has no curve {name}; give --metric-kimg or --metric-minutes')
     return [(point.step, round(float(point.value), 4)) for point in events.Scalars(name)]

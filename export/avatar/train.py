@@ -32,8 +32,17 @@ JUDGE = "metric/fd_vgg"
 """The figure that decides which checkpoint is the best: less is better."""
 
 
+class Stopped(Exception):
+    """A signal ended a training; what it had learnt by then is saved in `path`, which is None where there is nothing yet."""
+
+    def __init__(self, path: Path, images_seen: int) -> None:
+        self.path = path if path.exists() else None
+        saved = f'saved in "{path}"; the same command with --resume goes on' if self.path else "there is nothing to save yet"
+        super().__init__(f"stopped by a signal after {images_seen:,} pictures; {saved}")
+
+
 def train(config: TrainConfig) -> Path:
-    """Trains until a budget ends or a signal comes; returns the path of the checkpoint.
+    """Trains until a budget ends; returns the path of the checkpoint. A signal saves, and raises Stopped.
 
     Under torchrun every process calls this: they train together, and process 0 writes the files.
     """
@@ -68,6 +77,8 @@ def train(config: TrainConfig) -> Path:
             except Diverged as error:
                 good = f'the last good checkpoint is "{path}"' if path.exists() else "there is no good checkpoint yet"
                 raise Diverged(f"{error}; {good}; a lower --learning-rate or a higher --r1-gamma is steadier") from error
+            if parallel.any_process(bool(signals))[0]:
+                raise Stopped(path, trainer.images_seen)
     return path
 
 
@@ -146,6 +157,7 @@ class TrainingLoop:
                         curves = {name: value for name, value in trainer.metrics.items() if not name.startswith(MEASURED)}
                         self.log.scalars(curves, trainer.images_seen)
         if trainer.step > self.first_step:
+            trainer.seconds = self.seconds_before + time.monotonic() - self.started
             if parallel.any_process(self._measure_due())[0]:
                 self.measure()
             self.save()

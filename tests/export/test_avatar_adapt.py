@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +16,14 @@ import torch
 from PIL import Image
 from tiny_training import tiny_config
 
+from export import checkpoint
 from export.avatar.adapt import AdaptConfig
 from export.avatar.commands import main
-from export.avatar.comparison import read_curve
+from export.avatar.comparison import read_curve, rest_of
 from export.avatar.model import ModelConfig
 from export.avatar.train import train
 from export.avatar.trained import Trained, open_trained
+from export.avatar.trainer import Trainer
 
 SHAPE = ModelConfig(latent_size=8, mapping_layers=2, channels=(4, 4, 4), pixel_size=2, palette_size=6)
 
@@ -145,3 +151,110 @@ def test_a_style_off_the_grid_of_the_source_says_what_to_do(source: Path, tmp_pa
 def test_a_run_that_measured_nothing_has_no_curve(source: Path) -> None:
     with pytest.raises(ValueError, match="has no curve metric/fd_vgg; give --metric-kimg or --metric-minutes"):
         read_curve(source.parent, "metric/fd_vgg")
+
+
+@pytest.fixture
+def words(source: Path, pictures: Path, tmp_path: Path) -> list[str]:
+    """Four steps of adaptation, half of them drawn again."""
+    words = [
+        "adapt",
+        "--data",
+        str(pictures),
+        "--from",
+        str(source),
+        "--runs",
+        str(tmp_path),
+        "--cache",
+        str(tmp_path / "data"),
+    ]
+    words += ["--run", "few", "--kimg", "0.064", "--draw-kimg", "0.032", "--head-start-kimg", "0", "--threads", "1"]
+    return words
+
+
+@contextmanager
+def steps(monkeypatch: pytest.MonkeyPatch, signal_after: int = 0) -> Iterator[list[int]]:
+    """Collects the step before each step that is trained; the process gets a SIGINT after so many of them."""
+    taken: list[int] = []
+    train_step = Trainer.train_step
+
+    def counted(trainer: Trainer) -> None:
+        taken.append(trainer.step)
+        train_step(trainer)
+        if len(taken) == signal_after:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_step", counted)
+        yield taken
+
+
+def test_a_comparison_stops_at_a_signal_and_goes_on_with_what_is_left(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words += ["--compare-scratch", "--metric-kimg", "0.032", "--metric-count", "8"]
+    first, second = (tmp_path / "avatar" / name / "checkpoint.pt" for name in ("few", "few-scratch"))
+    comparison = tmp_path / "avatar" / "few" / "comparison.png"
+
+    with steps(monkeypatch, signal_after=1) as taken:
+        main(words)
+    printed = capsys.readouterr()
+    assert taken == [0]
+    assert printed.out.splitlines()[-1] == str(first)
+    assert f'stopped by a signal after 16 pictures; saved in "{first}"; the same command with --resume goes on' in printed.err
+    assert not second.parent.exists()
+
+    with steps(monkeypatch, signal_after=5) as taken:
+        main([*words, "--resume"])
+    printed = capsys.readouterr()
+    assert taken == [1, 2, 3, 0, 1]
+    assert printed.out.splitlines()[-1] == str(second)
+    assert f'stopped by a signal after 32 pictures; saved in "{second}"' in printed.err
+    assert not comparison.exists()
+
+    weights = open_trained(str(first)).generator.state_dict()
+    with steps(monkeypatch) as taken:
+        main([*words, "--resume"])
+    assert taken == [2, 3]
+    assert capsys.readouterr().out.splitlines()[-1] == str(comparison)
+    for name, weight in open_trained(str(first)).generator.state_dict().items():
+        assert torch.equal(weight, weights[name]), name
+    curves = json.loads(comparison.with_suffix(".json").read_text("utf-8"))
+    assert [[step for step, _ in curve] for curve in curves.values()] == [[32, 64], [32, 64]]
+
+
+def test_a_comparison_that_would_have_no_curve_is_refused_before_it_trains(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = [*words, "--compare-scratch", "--metric-count", "8"]
+    with steps(monkeypatch) as taken:
+        with pytest.raises(
+            SystemExit, match=r"few\" would end without a curve .* from 0 to 64 pictures, and with metric_kimg 2 "
+        ):
+            main(compared)
+        with pytest.raises(SystemExit, match="metric_kimg is 0, so nothing would be measured"):
+            main([*compared, "--metric-kimg", "0"])
+        with pytest.raises(SystemExit, match=r"no run to go on with at \".*few/checkpoint.pt\"; begin it without --resume"):
+            main([*compared, "--metric-kimg", "0.032", "--resume"])
+    assert taken == []
+    main(words)
+    with steps(monkeypatch) as taken:
+        for metric_kimg in ("0.032", "2"):
+            with pytest.raises(
+                SystemExit, match=r"is complete with 64 pictures, but was never .* a --metric-kimg of at most 0.064"
+            ):
+                main([*compared, "--metric-kimg", metric_kimg, "--resume"])
+        with pytest.raises(SystemExit, match=r"few/checkpoint.pt\" exists; go on with --resume or choose another --run name"):
+            main([*compared, "--metric-kimg", "0.032"])
+    assert taken == []
+    assert not (tmp_path / "avatar" / "few-scratch").exists()
+
+
+def test_the_minutes_of_a_compared_run_count_over_its_sessions(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path / "minutes", kimg=0.0, minutes=0.01)
+    assert rest_of(config) == config
+    path = train(config)
+    state = checkpoint.load(path, "avatar")
+    longer = rest_of(dataclasses.replace(config, minutes=60.0))
+    assert longer.minutes == pytest.approx(60.0 - state["seconds"] / 60)
+    train(rest_of(config))
+    assert checkpoint.load(path, "avatar")["step"] == state["step"] > 0

@@ -62,6 +62,7 @@ def test_an_interrupted_run_saves_what_it_has(tmp_path: Path) -> None:
             process.wait(10)
     assert process.returncode == 0, errors.decode()
     assert (tmp_path / output.decode().strip()).is_file()
+    assert "; the same command with --resume goes on" in errors.decode().splitlines()[-1]
 
 
 def test_the_default_needs_no_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
