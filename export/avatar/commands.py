@@ -131,6 +131,8 @@ def main(arguments: Sequence[str]) -> None:
         if stopped.path:
             print(stopped.path)
         print(stopped, file=sys.stderr)
+    except KeyboardInterrupt:
+        sys.exit("stopped")
     except (ValueError, OSError, ParityError, Diverged) as error:
         sys.exit(f"error: {error}")
     except (MemoryError, RuntimeError) as error:

@@ -186,7 +186,7 @@ def _load_folder(
     prepared = cached(folder, lambda: picture_folder.read_all(path, files, refused, size, pixel_size))
     tqdm.write(picture_folder.summary(len(prepared.images), prepared.left_out))
     count = len(prepared.images)
-    advice = "add pictures" + (f"; `data`, `train` and `adapt` take so few with --minimum {count}" if count else "")
+    advice = "add pictures" + (f"; `data`, `pretrain`, `train` and `adapt` take so few with --minimum {count}" if count else "")
     picture_folder.check_minimum(path, count, prepared.left_out, minimum, advice=advice)
     images = _with_channels(prepared.images, channels)
     datasheet = Datasheet(

@@ -20,6 +20,7 @@ import torch
 from tqdm import tqdm
 
 from export import checkpoint
+from export.avatar import picture_folder
 from export.avatar.autoencoder import PictureEncoder
 from export.avatar.batches import batch_of
 from export.avatar.config import TrainConfig
@@ -29,7 +30,7 @@ from export.avatar.pictures import straight
 from export.avatar.players import schedule
 from export.avatar.sample import draw
 from export.avatar.style_flow import FlowConfig, FlowMatching
-from export.avatar.train import CHECKPOINT, KIND, load_data
+from export.avatar.train import CHECKPOINT, KIND, Stopped, load_data
 from export.avatar.trained import command_line, open_trained
 from export.avatar.trainer import Diverged, Trainer
 from export.run_log import RunLog, write_config
@@ -54,6 +55,8 @@ class PretrainConfig:
     """SPDX licence of the pictures in the folder."""
     faces: int = 30_000
     """How many built-in faces to draw."""
+    minimum: int = picture_folder.MINIMUM
+    """Stop with an error when a folder gives fewer pictures."""
     cache: Path = Path("data/avatar")
     """Folder where prepared pictures are kept."""
     model: ModelConfig = field(default_factory=lambda: ModelConfig(mapping="flow"))
@@ -90,7 +93,7 @@ class PretrainConfig:
     """CPU threads of PyTorch; 0 leaves its default."""
 
     def __post_init__(self) -> None:
-        for name in ("kimg", "batch", "learning_rate", "encoded"):
+        for name in ("minimum", "kimg", "batch", "learning_rate", "encoded"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
         if self.model.mapping != "flow":
@@ -105,13 +108,14 @@ class PretrainConfig:
     @property
     def training(self) -> TrainConfig:
         """The options that a training run on the same pictures would have."""
-        shared = ("run", "runs", "source", "path", "licence", "faces", "cache", "model", "batch", "seed", "threads")
+        shared = ("run", "runs", "source", "path", "licence", "faces", "minimum", "cache", "model", "batch", "seed", "threads")
         return TrainConfig(**{name: getattr(self, name) for name in shared}, mirror=False)
 
     def pretrain(self) -> Path:
-        """Trains both stages; returns the path of the checkpoint, or of the autoencoder's when a signal stopped it.
+        """Trains both stages; returns the path of the checkpoint.
 
-        Raises ValueError when the run exists, and Diverged when a loss or a weight is no number: what was saved before stays.
+        Raises ValueError when the run exists, Diverged when a loss or a weight is no number: what was saved before stays; and
+        Stopped when a signal ended the autoencoder, which is saved then.
         """
         config = self.training
         path = config.folder / CHECKPOINT
@@ -126,8 +130,7 @@ class PretrainConfig:
         with RunLog(config.folder) as log:
             write_config(config.folder, config.to_json())
             drawing = Drawing(self, trainer.generator.synthesis)
-            if not self._learn_to_draw(drawing, dataset.images, log):
-                return config.folder / DRAWING
+            self._learn_to_draw(drawing, dataset.images, log)
             for generator in (trainer.generator, trainer.average):
                 generator.synthesis.load_state_dict(drawing.average.state_dict())
             started, encoder = time.monotonic(), drawing.encoder.eval()
@@ -146,8 +149,8 @@ class PretrainConfig:
         """The command that does this again."""
         return command_line("pretrain", dataclasses.asdict(self), dataclasses.asdict(PretrainConfig()))
 
-    def _learn_to_draw(self, drawing: Drawing, images: np.ndarray, log: RunLog) -> bool:
-        """The autoencoder, from where it stands to its end, which it does not reach when SIGINT or SIGTERM comes."""
+    def _learn_to_draw(self, drawing: Drawing, images: np.ndarray, log: RunLog) -> None:
+        """The autoencoder, from where it stands to its end; raises Stopped when SIGINT or SIGTERM comes."""
         path, steps = self.training.folder / DRAWING, max(1, int(self.kimg * 1000) // self.batch)
         if path.exists():
             drawing.restore(checkpoint.load(path, DRAWING_KIND))
@@ -167,9 +170,8 @@ class PretrainConfig:
                 if save:
                     saved = time.monotonic()
                     checkpoint.save(path, DRAWING_KIND, drawing.state())
-                if signals:
-                    break
-        return drawing.step == steps
+                if signals and step < steps - 1:
+                    raise Stopped(path, drawing.step * self.batch)
 
     def _check(self, drawing: Drawing, loss: float) -> None:
         """Raises Diverged, and names what is kept, when the loss or a weight is not a finite number."""

@@ -369,7 +369,7 @@ def test_too_few_pictures_are_an_error_with_the_reasons(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError,
         match=r'in" gave 3 of at least 50 pictures; 1 were skipped \(empty.png \(the file is empty\)\); '
-        "add pictures; `data`, `train` and `adapt` take so few with --minimum 3$",
+        "add pictures; `data`, `pretrain`, `train` and `adapt` take so few with --minimum 3$",
     ):
         data.load("folder", str(tmp_path / "in"), size=32, cache=tmp_path / "cache")
     for file in (tmp_path / "in").glob("good-*"):

@@ -24,7 +24,7 @@ from export.avatar.palette import choose_palette
 from export.avatar.players import schedule
 from export.avatar.pretrain import PretrainConfig
 from export.avatar.style_flow import FlowConfig, FlowMatching
-from export.avatar.train import train
+from export.avatar.train import Stopped, train
 from export.avatar.trained import open_trained
 from export.avatar.trainer import Diverged
 
@@ -119,9 +119,11 @@ def test_a_signal_ends_the_drawing_after_the_step_in_progress(tmp_path: Path, mo
     networks = open_trained(str(whole.pretrain())).generator.state_dict()
     with monkeypatch.context() as patch:
         patch.setattr(Drawing, "train_step", interrupted)
-        path = config.pretrain()
-    assert path.name == "drawing.pt"
-    assert checkpoint.load(path, DRAWING_KIND)["step"] == 3
+        with pytest.raises(
+            Stopped, match=r'after 24 pictures; saved in ".*drawing.pt"; the same command with --resume goes on'
+        ):
+            config.pretrain()
+    assert checkpoint.load(config.training.folder / "drawing.pt", DRAWING_KIND)["step"] == 3
     again = open_trained(str(dataclasses.replace(config, resume=True).pretrain()))
     for name, weight in again.generator.state_dict().items():
         assert torch.equal(weight, networks[name]), name
