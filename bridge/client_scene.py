@@ -82,20 +82,30 @@ class SceneCalls(Connection):
     def encode_scene(
         self,
         model: str,
-        heights: npt.NDArray[np.float32],
+        heights: npt.NDArray[np.float32] | npt.NDArray[np.uint16],
         *,
+        scale_metres: float = 0.0,
+        offset_metres: float = 0.0,
         ground: npt.NDArray[np.uint8] | None = None,
         objects: npt.NDArray[np.uint8] | None = None,
         space: asset_pb2.CoordinateSpace = asset_pb2.COORDINATE_SPACE_GLTF,
+        metres_per_cell: float = 0.0,
         version: int = 0,
     ) -> scene_service_pb2.EncodeSceneResponse:
-        """Encode heights float32[N, V, V] in metres, with ground and object classes uint8[N, T, T] where they are known."""
+        """Encode heights [N, V, V], with ground and object classes uint8[N, T, T] where they are known.
+
+        float32 heights are metres; uint16 ones need the metres of a step and the height of the value 0. The length of a cell in
+        metres must be the model's; 0 says that it is.
+        """
         request = scene_service_pb2.EncodeSceneRequest(
             model=model_service_pb2.ModelSelector(name=model, version=version),
-            heights=scene_service_pb2.Heightmap(values=tensors.from_array(heights)),
+            heights=scene_service_pb2.Heightmap(
+                values=tensors.from_array(heights), scale_metres=scale_metres, offset_metres=offset_metres
+            ),
             ground=_optional(ground),
             objects=_optional(objects),
             space=space,
+            metres_per_cell=metres_per_cell,
         )
         response: scene_service_pb2.EncodeSceneResponse = self._call(self._scenes.EncodeScene, request)
         return response

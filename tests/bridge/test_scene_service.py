@@ -10,7 +10,7 @@ from scene_cases import hills
 from tiny_scene import SCENE_SPEC
 
 from bridge import spaces, tensors
-from bridge.client import heights
+from bridge.client import ClientError, heights
 from bridge.scene_rules import ground_classes
 from bridge.scene_tile import AROUND, shared
 from bridge.spaces import GLTF, UNITY, UNREAL
@@ -209,6 +209,24 @@ def test_encoded_heights_are_decoded_to_about_the_same(island, rows, seed, space
     )
     errors = [np.abs(heights(tile.heights) - one).mean() for tile, one in zip(decoded.tiles, given_, strict=True)]
     np.testing.assert_allclose(answer.height_errors_metres, errors, rtol=1e-4)
+
+
+def test_uint16_heights_are_encoded_as_the_metres_that_they_stand_for(island):
+    low, step = -40.0, 0.25
+    scaled = np.round((np.stack([hills(1), hills(2)]) - low) / step).astype(np.uint16)
+    answer = island.encode_scene("island", scaled, scale_metres=step, offset_metres=low, metres_per_cell=2.0)
+    metres = island.encode_scene("island", (low + step * scaled).astype(np.float32))
+    assert (answer.codes, answer.ground) == (metres.codes, metres.ground)
+    assert len(np.unique(array(answer.codes))) > 1
+
+
+def test_heights_without_a_scale_or_with_cells_of_another_length_are_refused(island):
+    with pytest.raises(ClientError, match="expected metres a step above 0") as refused:
+        island.encode_scene("island", np.zeros((1, 17, 17), np.uint16))
+    assert refused.value.field == "heights.scale_metres"
+    with pytest.raises(ClientError, match="the model's cells have 2 m") as refused:
+        island.encode_scene("island", hills(0)[None], metres_per_cell=3.0)
+    assert refused.value.field == "metres_per_cell"
 
 
 def test_codes_of_a_tile_take_a_few_bytes(island):

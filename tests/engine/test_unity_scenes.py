@@ -130,7 +130,45 @@ def test_what_it_extends_edits_and_decodes_is_pythons(client: Client, ran: Ran) 
     same(ran, "edited", edits)
     encoded = client.encode_scene("island", heights(tiles[0].heights)[None], space=UNITY)
     codes = np.concatenate([tensors.to_array(encoded.codes, ""), tensors.to_array(tiles[1].codes, "")[None]])
-    same(ran, "decoded", client.generate_scene("island", [0], [(0, 0), (1, 0)], codes=codes, output=OUTPUT).tiles)
+    call = {"coordinates": [(0, 0), (1, 0)], "codes": codes, "output": OUTPUT}
+    decoded, unseeded = (client.generate_scene("island", [seed], **call).tiles for seed in (SEED, 0))
+    same(ran, "decoded", decoded)
+    assert decoded[0].instances != unseeded[0].instances, "the seed of these tiles places nothing"
+
+
+def test_what_it_paints_is_pythons(client: Client, ran: Ran) -> None:
+    tiles = client.generate_scene("island", [SEED], PLACES, conditions=CONDITIONS, output=OUTPUT).tiles
+    paint = np.full((16, 16), -1, np.int8)
+    paint[:, :4], paint[:8] = 1, 3
+    call = {"conditions": CONDITIONS, "output": OUTPUT}
+    both = np.stack([paint, np.zeros_like(paint)])
+    painted = client.generate_scene("island", [SEED], PLACES[:2], painted_ground=both, **call).tiles
+    same(ran, "painted", painted)
+    assert [one.codes for one in painted] != [one.codes for one in tiles[:2]], "the paint changes nothing"
+    request = pb.ExtendSceneRequest(
+        model=ModelSelector(name="island"),
+        seed=7,
+        coordinate=pb.TileCoordinate(x=4, y=2),
+        neighbours=[beside(tiles[1], -1, 0)],
+        painted_ground=tensors.from_array(paint),
+        **call,
+    )
+    same(ran, "extended-painted", [client.extend_scene(request).tile])
+    everywhere = np.ones((16, 16), bool)
+    edited = client.edit_scene("island", tiles[0], everywhere, seed=5, painted_ground=paint, **call).tile
+    same(ran, "edited-painted", [edited])
+    free = client.edit_scene("island", tiles[0], everywhere, seed=5, **call).tile
+    assert edited.codes != free.codes, "the paint changes nothing"
+
+
+def test_what_it_encodes_with_classes_is_pythons(client: Client, ran: Ran) -> None:
+    tiles = client.generate_scene("island", [SEED], PLACES, conditions=CONDITIONS, output=OUTPUT).tiles
+    ground, objects = (tensors.to_array(one, "")[None] for one in (tiles[1].ground, tiles[1].objects))
+    given = heights(tiles[0].heights)[None]
+    known = client.encode_scene("island", given, ground=ground, objects=objects, space=UNITY, metres_per_cell=2.0)
+    codes = tensors.to_array(known.codes, "")
+    assert ran.said["encoded with classes"] == " ".join(str(code) for code in codes.ravel())
+    assert not np.array_equal(codes, tensors.to_array(client.encode_scene("island", given, space=UNITY).codes, ""))
 
 
 def test_its_pictures_and_their_codes_are_pythons(client: Client, ran: Ran) -> None:
@@ -157,6 +195,11 @@ def test_its_pictures_and_their_codes_are_pythons(client: Client, ran: Ran) -> N
         ("a bare neighbour", "InvalidArgument|neighbours[0].codes"),
         ("no neighbours", "InvalidArgument|neighbours"),
         ("no square", "ArgumentException|290 values for shape [1, 17, 17]"),
+        ("codes of two sizes", "ArgumentException|codes[0] has 12 values, expected 3 x 3: squares of one size"),
+        ("paint of two sizes", "ArgumentException|paintedGround[1] has 9 values, expected 16 x 16: squares of one size"),
+        ("unknown paint", "InvalidArgument|painted_ground"),
+        ("ground of another size", "ArgumentException|289 values for shape [1, 16, 16]"),
+        ("cells of another size", "InvalidArgument|metres_per_cell"),
         ("callback throws", "FormatException|mine"),
     ],
 )

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
+using System.Linq;
 using System.Threading.Tasks;
 using Metabridge.Transport;
 using Metabridge.V1;
@@ -33,6 +34,7 @@ namespace Metabridge.Headless
             for (int i = 0; i < tiles.Length; i++) Write("generated-" + i, tiles[i]);
             await Stream();
             await Rest(tiles);
+            await Painted(tiles);
             await Errors(tiles[0]);
         }
 
@@ -69,8 +71,24 @@ namespace Metabridge.Headless
             var corner = new[] { new TerrainNeighbour(1, 1, tiles[1]) };
             Write("edited-1", await client.EditAsync(tiles[0], mask, 5, Island(), corner));
             var codes = await client.EncodeAsync(tiles[0].Heights, Island());
-            var again = await client.DecodeAsync(new[] { codes, tiles[1].Codes }, new[] { Places[0], new TilePlace(1, 0) }, Island());
+            var places = new[] { Places[0], new TilePlace(1, 0) };
+            var again = await client.DecodeAsync(Seed, new[] { codes, tiles[1].Codes }, places, Island());
             for (int i = 0; i < again.Length; i++) Write("decoded-" + i, again[i]);
+            var known = await client.EncodeAsync(tiles[0].Heights, Island(), tiles[1].Ground, tiles[1].ObjectClasses, 2.0);
+            report("encoded with classes", string.Join(" ", known));
+        }
+
+        async Task Painted(TerrainTile[] tiles)
+        {
+            var paint = new sbyte[tiles[0].Ground.Length];
+            for (int i = 0; i < paint.Length; i++) paint[i] = (sbyte)(i < paint.Length / 2 ? 3 : i % 16 < 4 ? 1 : -1);
+            var painted = await client.GenerateAsync(Seed, new[] { Places[0], Places[1] }, Island(), new[] { paint, new sbyte[paint.Length] });
+            for (int i = 0; i < painted.Length; i++) Write("painted-" + i, painted[i]);
+            var neighbours = new[] { new TerrainNeighbour(-1, 0, tiles[1]) };
+            Write("extended-painted-0", await client.ExtendAsync(7, new TilePlace(4, 2), neighbours, Island(), paint));
+            var all = new bool[paint.Length];
+            for (int i = 0; i < all.Length; i++) all[i] = true;
+            Write("edited-painted-0", await client.EditAsync(tiles[0], all, 5, Island(), neighbours: null, paintedGround: paint));
         }
 
         async Task Errors(TerrainTile tile)
@@ -84,6 +102,11 @@ namespace Metabridge.Headless
             await Fails("a bare neighbour", () => client.EditAsync(tile, all, 1, Island(), bare));
             await Fails("no neighbours", () => client.ExtendAsync(1, Places[0], new TerrainNeighbour[0], Island()));
             await Fails("no square", () => client.EncodeAsync(new float[290], Island()));
+            await Fails("codes of two sizes", () => client.DecodeAsync(1, new[] { new ushort[12], new ushort[20] }, Places, Island()));
+            await Fails("paint of two sizes", () => client.GenerateAsync(1, Places, Island(), new[] { new sbyte[256], new sbyte[9] }));
+            await Fails("unknown paint", () => client.ExtendAsync(1, Places[0], bare, Island(), new sbyte[256].Select(one => (sbyte)9).ToArray()));
+            await Fails("ground of another size", () => client.EncodeAsync(tile.Heights, Island(), new byte[tile.Heights.Length]));
+            await Fails("cells of another size", () => client.EncodeAsync(tile.Heights, Island(), metresPerCell: 3));
             await Fails("callback throws", () => client.StreamAsync(1, Places, Island(), one => throw new FormatException("mine")));
         }
 

@@ -19,22 +19,39 @@ namespace Metabridge
             service = new SceneServiceClient(transport);
         }
 
-        /// <summary>Generates tiles of the endless world of a seed in one message, which holds up to 4 MiB.</summary>
+        /// <summary>
+        /// Generates tiles of the endless world of a seed in one message, which holds up to 4 MiB. Painted ground is the class asked for
+        /// in each cell, one array a place, -1 where it is free; ArgumentException when the arrays are no squares of one size.
+        /// </summary>
         public Task<TerrainTile[]> GenerateAsync(
-            ulong seed, IEnumerable<TilePlace> places, SceneSettings settings, CallOptions options = default)
+            ulong seed,
+            IEnumerable<TilePlace> places,
+            SceneSettings settings,
+            IReadOnlyList<sbyte[]> paintedGround = null,
+            CallOptions options = default)
         {
-            return Generate(Request(seed, places, settings), options);
+            var request = Request(seed, places, settings);
+            if (paintedGround != null)
+            {
+                var painted = Joined(paintedGround, nameof(paintedGround), out int side);
+                request.PaintedGround = Tensors.FromSBytes(painted, paintedGround.Count, side, side);
+            }
+            return Generate(request, options);
         }
 
-        /// <summary>Makes tiles from their codes, one array a place; tiles of one call fit each other.</summary>
+        /// <summary>
+        /// Makes tiles from their codes, one array a place; tiles of one call fit each other. The seed of their world places their
+        /// objects. ArgumentException when the arrays are no squares of one size.
+        /// </summary>
         public Task<TerrainTile[]> DecodeAsync(
-            IReadOnlyList<ushort[]> codes, IEnumerable<TilePlace> places, SceneSettings settings, CallOptions options = default)
+            ulong seed,
+            IReadOnlyList<ushort[]> codes,
+            IEnumerable<TilePlace> places,
+            SceneSettings settings,
+            CallOptions options = default)
         {
-            var request = Request(0, places, settings);
-            int side = codes.Count == 0 ? 0 : (int)Math.Round(Math.Sqrt(codes[0].Length));
-            var joined = new List<ushort>();
-            foreach (var tile in codes) joined.AddRange(tile);
-            request.Codes = Tensors.FromUShorts(joined.ToArray(), codes.Count, side, side);
+            var request = Request(seed, places, settings);
+            request.Codes = Tensors.FromUShorts(Joined(codes, nameof(codes), out int side), codes.Count, side, side);
             return Generate(request, options);
         }
 
@@ -73,13 +90,15 @@ namespace Metabridge
         }
 
         /// <summary>
-        /// Generates a tile that fits its neighbours, 1 to 8 of them; those that come without a tile are the world's of the seed.
+        /// Generates a tile that fits its neighbours, 1 to 8 of them; those that come without a tile are the world's of the seed. Painted
+        /// ground is the class asked for in each cell, -1 where it is free.
         /// </summary>
         public async Task<TerrainTile> ExtendAsync(
             ulong seed,
             TilePlace place,
             IEnumerable<TerrainNeighbour> neighbours,
             SceneSettings settings,
+            sbyte[] paintedGround = null,
             CallOptions options = default)
         {
             var request = new ExtendSceneRequest
@@ -89,6 +108,7 @@ namespace Metabridge
                 Coordinate = place.Message(),
                 Conditions = settings.Conditions(),
                 Output = settings.Output(),
+                PaintedGround = Painted(paintedGround),
             };
             foreach (var neighbour in neighbours) request.Neighbours.Add(neighbour.Message());
             var response = await service.ExtendSceneAsync(request, options);
@@ -97,7 +117,7 @@ namespace Metabridge
 
         /// <summary>
         /// Generates the cells of a mask anew, one a cell row by row; everything else keeps its bits. What is new at the edge continues
-        /// the neighbours, 0 to 8 of them, each with its tile.
+        /// the neighbours, 0 to 8 of them, each with its tile. Painted ground is the class asked for in each cell, -1 where it is free.
         /// </summary>
         public async Task<TerrainTile> EditAsync(
             TerrainTile tile,
@@ -105,6 +125,7 @@ namespace Metabridge
             ulong seed,
             SceneSettings settings,
             IEnumerable<TerrainNeighbour> neighbours = null,
+            sbyte[] paintedGround = null,
             CallOptions options = default)
         {
             var request = new EditSceneRequest
@@ -115,6 +136,7 @@ namespace Metabridge
                 Seed = seed,
                 Conditions = settings.Conditions(),
                 Output = settings.Output(),
+                PaintedGround = Painted(paintedGround),
             };
             foreach (var neighbour in neighbours ?? new TerrainNeighbour[0]) request.Neighbours.Add(neighbour.Message());
             var response = await service.EditSceneAsync(request, options);
@@ -122,19 +144,29 @@ namespace Metabridge
         }
 
         /// <summary>
-        /// Returns the codes of a height map in metres, row by row along +Z; ArgumentException when it is no square. Its ground
-        /// follows from the heights.
+        /// Returns the codes of a height map in metres, row by row along +Z. Ground classes, one a cell, follow from the heights where
+        /// they are not given; object classes are none. The length of a cell in metres must be the model's; 0 says that it is.
+        /// ArgumentException when the heights are no square, or the classes not as many as its cells.
         /// </summary>
-        public async Task<ushort[]> EncodeAsync(float[] heights, SceneSettings settings, CallOptions options = default)
+        public async Task<ushort[]> EncodeAsync(
+            float[] heights,
+            SceneSettings settings,
+            byte[] ground = null,
+            byte[] objects = null,
+            double metresPerCell = 0,
+            CallOptions options = default)
         {
-            int side = (int)Math.Round(Math.Sqrt(heights.Length));
+            int side = Side(heights);
             var values = Tensors.FromFloats(heights, 1, side, side);
             var request = new EncodeSceneRequest
             {
                 Model = settings.Selector(),
                 Heights = new Heightmap { Values = values },
                 Space = settings.Space,
+                MetresPerCell = metresPerCell,
             };
+            if (ground != null) request.Ground = Tensors.FromBytes(ground, 1, side - 1, side - 1);
+            if (objects != null) request.Objects = Tensors.FromBytes(objects, 1, side - 1, side - 1);
             var response = await service.EncodeSceneAsync(request, options);
             return Tensors.ToUShorts(response.Codes, "codes");
         }
@@ -174,6 +206,32 @@ namespace Metabridge
             request.Seeds.Add(seed);
             foreach (var place in places) request.Coordinates.Add(place.Message());
             return request;
+        }
+
+        static Tensor Painted(sbyte[] ground)
+        {
+            return ground == null ? null : Tensors.FromSBytes(ground, Side(ground), Side(ground));
+        }
+
+        static int Side(Array grid)
+        {
+            return (int)Math.Round(Math.Sqrt(grid.Length));
+        }
+
+        static T[] Joined<T>(IReadOnlyList<T[]> grids, string name, out int side)
+        {
+            side = grids.Count == 0 ? 0 : Side(grids[0]);
+            var joined = new List<T>();
+            for (int i = 0; i < grids.Count; i++)
+            {
+                if (grids[i].Length != side * side)
+                {
+                    string message = name + "[" + i + "] has " + grids[i].Length + " values, expected " + side + " x " + side;
+                    throw new ArgumentException(message + ": squares of one size", name);
+                }
+                joined.AddRange(grids[i]);
+            }
+            return joined.ToArray();
         }
     }
 }
