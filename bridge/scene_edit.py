@@ -15,7 +15,7 @@ from bridge.scene_generation import Arrays, decode, draw_codes, encode_tile, lik
 from bridge.scene_request import Conditions, check_classes, check_codes, check_heights
 from bridge.scene_rules import ground_classes
 from bridge.scene_seams import fitted
-from bridge.scene_tile import Ints, Neighbours, Offset, Tile, surrounded
+from bridge.scene_tile import Ints, Neighbours, Offset, Tile, grounds, surrounded
 from bridge.v1 import scene_service_pb2 as pb
 
 Mask = npt.NDArray[np.bool_]
@@ -74,6 +74,7 @@ def _composited(spec: Spec, tile: Tile, mask: Mask, codes: Ints, outputs: Arrays
         np.where(free, height, tile.height),
         np.where(mask, ground, tile.ground),
         np.where(mask, objects, tile.objects),
+        grounds(neighbours),
     )
 
 

@@ -7,6 +7,7 @@ landscape: a tile would depend on what else was asked for.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from bridge.scene_class_seams import likelihoods
 from bridge.scene_decoding import MaskedDrawing, place
 from bridge.scene_request import Conditions
 from bridge.scene_seams import Doubles, fitted
-from bridge.scene_tile import Bytes, Floats, Ints, Neighbours, Offset, Tile, surrounded
+from bridge.scene_tile import Bytes, Floats, Ints, Neighbours, Offset, Tile, grounds, surrounded
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -72,7 +73,8 @@ async def decode_tile(
 ) -> Tile:
     """Decode codes int64[G, G] to a tile that fits its neighbours; the decoder sees none that is only `touching`."""
     outputs = await decode(model, codes, neighbours, begun=begun)
-    return await asyncio.to_thread(fitted_tile, model.spec, codes, outputs, touching or neighbours)
+    tile = await asyncio.to_thread(fitted_tile, model.spec, codes, outputs, touching or neighbours)
+    return replace(tile, around=grounds(neighbours))
 
 
 async def decode(model: ServedModel, codes: Ints, neighbours: Neighbours, *, begun: bool = False) -> Arrays:

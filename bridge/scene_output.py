@@ -13,12 +13,14 @@ from bridge.scene_card import MAX_HEIGHT, Range, Spec
 from bridge.scene_decoding import place
 from bridge.scene_mesh import glb
 from bridge.scene_objects import instances
-from bridge.scene_tile import NOBODY, Bytes, Floats, Neighbours, Offset, Tile
+from bridge.scene_tile import NOBODY, UNKNOWN, Bytes, Floats, Grounds, Neighbours, Offset, Tile, shared
 from bridge.spaces import check_space, grid_from_gltf, points_from_gltf, tile_from_gltf, yaws_from_gltf
 from bridge.v1 import scene_service_pb2 as pb
 
 MAX_VERTICES = 513
 STEPS = 65_535
+_RING = {-1: slice(0, 1), 0: slice(1, -1), 1: slice(-1, None)}
+"""The part of a grid with a ring of one cell that lies at an offset of -1, 0 or 1."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def answer(tile: Tile, spec: Spec, output: Output, seed: int, at: Offset, owners
         coordinate=pb.TileCoordinate(x=x, y=y),
         codes=tensors.from_array(tile.codes.astype(np.uint16)),
         heights=_heights(tile.height, output),
-        ground=tensors.from_array(_ground(tile.ground, spec, output)),
+        ground=tensors.from_array(_ground(tile, spec, output)),
         objects=tensors.from_array(grid_from_gltf(output.space, tile.objects)),
         side_metres=spec.metres,
         seed=seed,
@@ -100,9 +102,14 @@ def resampled(height: Floats, vertices: int) -> Floats:
     return heights
 
 
-def splat_weights(ground: Bytes, classes: int) -> npt.NDArray[np.float32]:
-    """Return weights float32[classes, T, T] that sum to exactly 1: each cell counts with its eight neighbours, 4 : 2 : 1."""
+def splat_weights(ground: Bytes, classes: int, around: Grounds = UNKNOWN) -> npt.NDArray[np.float32]:
+    """Return weights float32[classes, T, T] that sum to exactly 1: each cell counts with its eight neighbours, 4 : 2 : 1.
+
+    Beyond the edge lies the ground of the tiles `around`, or, where none is known, the nearest cell again.
+    """
     padded = np.pad(ground, 1, mode="edge")
+    for (x, y), there in around.items():
+        padded[_RING[y], _RING[x]] = there[shared((-x, -y))]
     one_hot = (padded == np.arange(classes)[:, None, None]).astype(np.float32)
     rows = one_hot[:, :-2] + 2 * one_hot[:, 1:-1] + one_hot[:, 2:]
     weights: npt.NDArray[np.float32] = (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / np.float32(16)
@@ -118,10 +125,10 @@ def _heights(height: Floats, output: Output) -> pb.Heightmap:
     return pb.Heightmap(values=tensors.from_array(steps), scale_metres=scale, offset_metres=low)
 
 
-def _ground(ground: Bytes, spec: Spec, output: Output) -> npt.NDArray[np.generic]:
+def _ground(tile: Tile, spec: Spec, output: Output) -> npt.NDArray[np.generic]:
     if not output.splat:
-        return grid_from_gltf(output.space, ground)
-    weights = grid_from_gltf(output.space, splat_weights(ground, len(spec.ground_classes)))
+        return grid_from_gltf(output.space, tile.ground)
+    weights = grid_from_gltf(output.space, splat_weights(tile.ground, len(spec.ground_classes), tile.around))
     return np.ascontiguousarray(np.moveaxis(weights, 0, -1))
 
 

@@ -13,6 +13,7 @@ from tiny_scene import SCENE_SPEC
 
 from bridge import spaces, tensors
 from bridge.client import heights
+from bridge.scene_output import splat_weights
 from bridge.scene_tile import AROUND, shared
 from bridge.spaces import GLTF, UNITS, UNITY, UNREAL
 from bridge.v1 import scene_service_pb2 as pb
@@ -21,7 +22,7 @@ from bridge.v1.model_service_pb2 import ModelSelector
 SIDE, CELL = 32.0, 2.0
 SEEDS = st.integers(0, 2**64 - 1)
 SPACES = st.sampled_from([GLTF, UNITY, UNREAL])
-WATER = 0
+WATER, SPLAT = 0, pb.GROUND_FORMAT_SPLAT_WEIGHTS
 BUSY = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -49,14 +50,102 @@ def test_every_space_holds_the_same_ground(island, seed, space, place):
 @given(SEEDS, SPACES)
 def test_splat_weights_sum_to_one_and_follow_the_classes(island, seed, space):
     classes = array(generate(island, seed, space=space).ground)
-    weights = array(generate(island, seed, space=space, ground_format=pb.GROUND_FORMAT_SPLAT_WEIGHTS).ground)
+    weights = array(generate(island, seed, space=space, ground_format=SPLAT).ground)
     assert weights.shape == (16, 16, 4)
     assert (weights.sum(axis=2) == 1.0).all()
     assert weights.min() >= 0.0
     assert (np.take_along_axis(weights, classes[..., None].astype(int), axis=2) >= 0.25).all()
-    alike = np.pad(classes, 1, mode="edge")
-    same = np.all([alike[y : y + 16, x : x + 16] == classes for y in range(3) for x in range(3)], axis=0)
-    assert (weights.max(axis=2)[same] == 1.0).all()
+    same = np.all([classes[y : y + 14, x : x + 14] == classes[1:-1, 1:-1] for y in range(3) for x in range(3)], axis=0)
+    assert (weights.max(axis=2)[1:-1, 1:-1][same] == 1.0).all()
+
+
+def blended(ground):
+    """Return the weights [R - 2, C - 2, 4] of classes [R, C] that each cell's eight neighbours are known of."""
+    one_hot = np.eye(4, dtype=np.float32)[ground]
+    rows, columns = (size - 2 for size in ground.shape)
+    near = [(y, x, (2 - abs(y - 1)) * (2 - abs(x - 1)) / 16) for y in range(3) for x in range(3)]
+    return sum(share * one_hot[y : y + rows, x : x + columns] for y, x, share in near)
+
+
+@BUSY
+@given(SEEDS, SPACES)
+def test_splat_weights_go_on_with_the_tiles_that_come_before(island, seed, space):
+    """In glTF (1, 1) comes after all around it, (1, 0) and (0, 1) after (0, 0), which goes on with nobody."""
+    area = [(x, y) for y in range(3) for x in range(3)]
+    asked = [spaces.tile_from_gltf(space, *place) for place in area]
+    grounds, weights = (
+        {
+            place: spaces.grid_to_gltf(space, array(tile.ground).transpose(2, 0, 1) if splat else array(tile.ground))
+            for place, tile in zip(area, island.generate_scene("island", [seed], asked, output=output).tiles, strict=True)
+        }
+        for splat, output in enumerate((pb.SceneOutput(space=space), pb.SceneOutput(space=space, ground_format=SPLAT)))
+    )
+    weights = {place: one.transpose(1, 2, 0) for place, one in weights.items()}
+    whole = np.block([[grounds[x, y] for x in range(3)] for y in range(3)])
+    np.testing.assert_array_equal(weights[1, 1], blended(whole[15:33, 15:33]))
+    alone = np.pad(grounds[0, 0], 1, mode="edge")
+    np.testing.assert_array_equal(weights[0, 0], blended(alone))
+    np.testing.assert_array_equal(weights[1, 0][1:-1], blended(whole[0:16, 15:33]))
+    np.testing.assert_array_equal(weights[0, 1][:, 1:-1], blended(whole[15:33, 0:16]))
+
+
+def test_splat_weights_are_the_same_alone_and_decoded_from_saved_codes(island):
+    area = [(x, y) for y in range(3) for x in range(3)]
+    output = pb.SceneOutput(ground_format=SPLAT)
+    made = island.generate_scene("island", [3], area, output=output).tiles
+    for place in ((1, 1), (0, 1)):
+        assert list(island.generate_scene("island", [3], [place], output=output).tiles) == [made[area.index(place)]]
+    codes = np.stack([array(tile.codes) for tile in made])
+    assert island.generate_scene("island", [3], area, codes=codes, output=output).tiles == made
+
+
+def test_splat_weights_of_extended_and_edited_tiles_go_on_with_their_neighbours(island):
+    (west,) = island.generate_scene("island", [7], [(0, 0)]).tiles
+    sand = tensors.from_array(np.full((16, 16), 1, np.uint8))
+    neighbour = pb.SceneNeighbour(x_offset=-1, codes=west.codes, heights=west.heights, ground=sand)
+    request = pb.ExtendSceneRequest(
+        model=ModelSelector(name="island"), coordinate=pb.TileCoordinate(x=1), neighbours=[neighbour]
+    )
+    extended = island.extend_scene(request).tile
+    request.output.ground_format = SPLAT
+    np.testing.assert_array_equal(array(island.extend_scene(request).tile.ground), blended(beside_sand(array(extended.ground))))
+    mask = np.zeros((16, 16), bool)
+    mask[9:12, 9:12] = True
+    edited, weights = (
+        array(island.edit_scene("island", extended, mask, seed=3, neighbours=[neighbour], output=output).tile.ground)
+        for output in (pb.SceneOutput(), pb.SceneOutput(ground_format=SPLAT))
+    )
+    np.testing.assert_array_equal(weights, blended(beside_sand(edited)))
+
+
+def beside_sand(ground):
+    """Return classes with a ring of one cell: sand in the west, else the nearest cell again."""
+    padded = np.pad(ground, 1, mode="edge")
+    padded[1:-1, 0] = 1
+    return padded
+
+
+@given(st.lists(st.integers(0, 3), min_size=16, max_size=16))
+def test_weights_change_less_across_a_border_that_the_later_tile_knows(columns):
+    """The classes stand in stripes along the border; where they differ, the change across it is a quarter less than without."""
+    ground = np.tile(np.array(columns, np.uint8), (3, 1))
+    west, east = ground[:, :8], ground[:, 8:]
+
+    def change(around_west, around_east):
+        left, right = (splat_weights(one, 4, near)[:, 1] for one, near in ((west, around_west), (east, around_east)))
+        return np.abs(right[:, 0] - left[:, -1]).sum() / 2
+
+    assert change({}, {}) - change({}, {(-1, 0): west}) == 0.25 * (columns[7] != columns[8])
+    whole = splat_weights(ground, 4)[:, 1]
+    assert change({(1, 0): east}, {(-1, 0): west}) == np.abs(whole[:, 8] - whole[:, 7]).sum() / 2
+
+
+def test_a_class_fades_across_a_border_within_the_later_tile():
+    sea, shore = np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)
+    assert splat_weights(sea, 2)[0, 2].tolist() == [1.0] * 4
+    assert splat_weights(shore, 2, {(-1, 0): sea})[0, 2].tolist() == [0.25, 0.0, 0.0, 0.0]
+    assert splat_weights(shore, 2, {(0, 1): sea})[0, :, 2].tolist() == [0.0, 0.0, 0.0, 0.25]
+    assert splat_weights(shore, 2, {(1, -1): sea})[0, 0].tolist() == [0.0, 0.0, 0.0, 0.0625]
 
 
 @BUSY

@@ -209,9 +209,10 @@ def test_a_call_that_fails_says_how_and_where(ran: Ran, call: str, expected: str
 
 def test_its_splat_weights_are_those_that_the_sidecar_gives(client: Client, ran: Ran) -> None:
     output = pb.SceneOutput(space=UNITY, ground_format=pb.GROUND_FORMAT_SPLAT_WEIGHTS)
-    (tile,) = client.generate_scene("island", [SEED], PLACES[:1], conditions=CONDITIONS, output=output).tiles
-    expected = tensors.to_array(tile.ground, "ground")
-    np.testing.assert_array_equal(np.fromfile(ran.folder / "weights.f32", np.float32).reshape(16, 16, 4), expected)
+    tiles = client.generate_scene("island", [SEED], [(1, 0), (0, 1)], conditions=CONDITIONS, output=output).tiles
+    for name, tile in zip(("weights-first", "weights-last"), tiles, strict=True):
+        weights = np.fromfile(ran.folder / f"{name}.f32", np.float32).reshape(16, 16, 4)
+        np.testing.assert_array_equal(weights, tensors.to_array(tile.ground, "ground"))
 
 
 def mesh(ran: Ran, name: str, place: tuple[int, int]) -> np.ndarray:

@@ -155,10 +155,11 @@ namespace Metabridge.Headless
             report("terrain ground", Covered(left, answers[new TilePlace(0, 0).ToString()]));
         }
 
-        // The layers of a terrain and how they are blended: GroundColours has two, the first of which has a texture of its own.
+        // The layers of a terrain and how they are blended, across its borders too: GroundColours has two, the first of which has a
+        // texture of its own.
         string Covered(TerrainData data, TerrainTile tile)
         {
-            var expected = tile.SplatWeights(2);
+            var expected = tile.SplatWeights(2, answers.Values);
             var found = data.GetAlphamaps(0, 0, data.alphamapWidth, data.alphamapHeight);
             if (found.Length != expected.Length) return found.Length + " weights in place of " + expected.Length;
             float worst = 0f;

@@ -35,6 +35,7 @@ namespace Metabridge.Headless
             await Stream();
             await Rest(tiles);
             await Painted(tiles);
+            await Weights();
             await Errors(tiles[0]);
         }
 
@@ -140,16 +141,24 @@ namespace Metabridge.Headless
             var bytes = new byte[sizeof(float) * numbers.Count];
             Buffer.BlockCopy(numbers.ToArray(), 0, bytes, 0, bytes.Length);
             File.WriteAllBytes(Path.Combine(folder, name + ".f32"), bytes);
-            if (name == "generated-0") WriteWeights(tile);
             report(name, tile.Place + " " + tile.Vertices + " " + tile.Cells + " " + tile.Side + " " + tile.Objects.Length + " " + tile.Model.Name);
         }
 
-        void WriteWeights(TerrainTile tile)
+        // A tile that the world makes before those around it, and one that it makes after all of them.
+        async Task Weights()
         {
-            var weights = tile.SplatWeights(4);
+            var around = new List<TilePlace>();
+            for (int i = 0; i < 9; i++) around.Add(new TilePlace(i % 3 - 1, i / 3));
+            var tiles = await client.GenerateAsync(Seed, around, Island());
+            WriteWeights("weights-first", tiles[2].SplatWeights(4));
+            WriteWeights("weights-last", tiles[4].SplatWeights(4, tiles));
+        }
+
+        void WriteWeights(string name, float[,,] weights)
+        {
             var bytes = new byte[sizeof(float) * weights.Length];
             Buffer.BlockCopy(weights, 0, bytes, 0, bytes.Length);
-            File.WriteAllBytes(Path.Combine(folder, "weights.f32"), bytes);
+            File.WriteAllBytes(Path.Combine(folder, name + ".f32"), bytes);
         }
     }
 }

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using Metabridge.Internal;
 using Metabridge.V1;
 
@@ -59,20 +60,21 @@ namespace Metabridge
 
         /// <summary>
         /// Returns how much of each class a cell shows, [row, column, class] as TerrainData.SetAlphamaps wants it, with the sum 1:
-        /// each cell counts with its eight neighbours, 4 : 2 : 1. Classes from `classes` on count as the last one.
-        /// ArgumentOutOfRangeException without classes.
+        /// each cell counts with its eight neighbours, 4 : 2 : 1. Beyond the edge lies the ground of those of the tiles around, found by
+        /// their places, that are given; where none is, the nearest cell counts again. Classes from `classes` on count as the last one.
+        /// ArgumentOutOfRangeException without classes, ArgumentException for a tile around with another number of cells.
         /// </summary>
-        public float[,,] SplatWeights(int classes)
+        public float[,,] SplatWeights(int classes, IEnumerable<TerrainTile> around = null)
         {
             if (classes < 1) throw new ArgumentOutOfRangeException(nameof(classes), classes + " classes, expected 1 or more");
+            var tiles = Surrounded(around ?? new TerrainTile[0]);
             var weights = new float[Cells, Cells, classes];
             for (int i = 0; i < Ground.Length; i++)
             {
                 for (int near = 0; near < 9; near++)
                 {
                     int y = near / 3 - 1, x = near % 3 - 1;
-                    int row = Math.Max(0, Math.Min(Cells - 1, i / Cells + y)), column = Math.Max(0, Math.Min(Cells - 1, i % Cells + x));
-                    int kind = Math.Min(Ground[row * Cells + column], classes - 1);
+                    int kind = Math.Min(GroundAt(tiles, i / Cells + y, i % Cells + x), classes - 1);
                     weights[i / Cells, i % Cells, kind] += (2 - Math.Abs(y)) * (2 - Math.Abs(x)) / 16f;
                 }
             }
@@ -111,6 +113,33 @@ namespace Metabridge
         {
             int side = (int)Math.Round(Math.Sqrt(Codes.Length));
             return Tensors.FromUShorts(Codes, side, side);
+        }
+
+        // Returns this tile and those that touch it, [row, column], this one in the middle.
+        TerrainTile[,] Surrounded(IEnumerable<TerrainTile> around)
+        {
+            var tiles = new TerrainTile[3, 3];
+            foreach (var tile in around)
+            {
+                long x = (long)tile.Place.X - Place.X, y = (long)tile.Place.Y - Place.Y;
+                if (Math.Abs(x) > 1 || Math.Abs(y) > 1) continue;
+                if (tile.Cells != Cells)
+                {
+                    string message = "the tile at " + tile.Place + " has " + tile.Cells + " cells a side, expected " + Cells;
+                    throw new ArgumentException(message + " as at " + Place, nameof(around));
+                }
+                tiles[1 + y, 1 + x] = tile;
+            }
+            tiles[1, 1] = this;
+            return tiles;
+        }
+
+        // Returns the class of a cell of this tile or of the ring of one cell around it.
+        int GroundAt(TerrainTile[,] tiles, int row, int column)
+        {
+            var there = tiles[row < 0 ? 0 : row < Cells ? 1 : 2, column < 0 ? 0 : column < Cells ? 1 : 2];
+            if (there != null) return there.Ground[(row + Cells) % Cells * Cells + (column + Cells) % Cells];
+            return Ground[Math.Max(0, Math.Min(Cells - 1, row)) * Cells + Math.Max(0, Math.Min(Cells - 1, column))];
         }
 
         static TerrainObject[] Instances(ObjectInstances instances)

@@ -1,4 +1,6 @@
 using System;
+using System.Collections.Generic;
+using System.Linq;
 using UnityEngine;
 #if UNITY_2018_3_OR_NEWER
 using Layer = UnityEngine.TerrainLayer;
@@ -42,10 +44,10 @@ namespace Metabridge
         }
 
         /// <summary>
-        /// Covers terrain data with the ground of a tile, a texel a cell. ArgumentException for a number of cells that terrain data
-        /// does not take.
+        /// Gives terrain data the layers, a texel for each cell of a tile. ArgumentException for a number of cells that terrain data does
+        /// not take.
         /// </summary>
-        internal void Cover(TerrainTile tile, TerrainData data)
+        internal void Lay(TerrainTile tile, TerrainData data)
         {
             data.alphamapResolution = tile.Cells;
             if (data.alphamapResolution != tile.Cells)
@@ -58,7 +60,17 @@ namespace Metabridge
 #else
             data.splatPrototypes = layers;
 #endif
-            data.SetAlphamaps(0, 0, tile.SplatWeights(layers.Length));
+        }
+
+        /// <summary>Covers the terrain at a place with its ground, and those around it again, which now go on with it.</summary>
+        internal void Cover(TilePlace place, Dictionary<TilePlace, TerrainPiece> pieces)
+        {
+            foreach (var piece in TerrainPiece.Around(place, pieces))
+            {
+                if (piece.Terrain == null) continue;
+                var around = TerrainPiece.Around(piece.Tile.Place, pieces).Select(one => one.Tile);
+                piece.Terrain.terrainData.SetAlphamaps(0, 0, piece.Tile.SplatWeights(layers.Length, around));
+            }
         }
 
         /// <summary>Destroys what was made here; textures of others stay.</summary>

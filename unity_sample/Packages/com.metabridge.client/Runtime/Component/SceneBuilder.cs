@@ -235,6 +235,7 @@ namespace Metabridge
             foreach (var thing in tile.Objects) Place(thing, root.transform);
             built.Add(tile.Place, piece);
             TerrainPiece.Join(tile.Place, built);
+            layers?.Cover(tile.Place, built);
             Built?.Invoke(tile, root);
         }
 
@@ -254,13 +255,13 @@ namespace Metabridge
             if (groundTextures.Length > 0 || groundColours.Length > 0)
             {
                 layers = layers ?? new GroundLayers(groundTextures, groundColours, textureMetres);
-                layers.Cover(tile, data);
+                layers.Lay(tile, data);
             }
             var ground = Terrain.CreateTerrainGameObject(data);
             ground.transform.SetParent(root.transform, false);
             ground.transform.localPosition = new Vector3(0f, lowest, 0f);
             ground.GetComponent<TerrainCollider>().enabled = hasColliders;
-            return new TerrainPiece(root, ground.GetComponent<Terrain>());
+            return new TerrainPiece(tile, root, ground.GetComponent<Terrain>());
         }
 
         // Returns the texture that was made for the tile, or null.

@@ -13,6 +13,8 @@ namespace Metabridge
         readonly Vector3[] own;
         readonly Vector3[] shown;
 
+        internal TerrainTile Tile { get; }
+
         internal GameObject Root { get; }
 
         /// <summary>The mesh of the ground; null for a terrain.</summary>
@@ -25,6 +27,7 @@ namespace Metabridge
 
         internal TerrainPiece(TerrainTile tile, GameObject root)
         {
+            Tile = tile;
             Root = root;
             Mesh = tile.ToMesh();
             count = tile.Vertices;
@@ -32,8 +35,9 @@ namespace Metabridge
             shown = Mesh.normals;
         }
 
-        internal TerrainPiece(GameObject root, Terrain terrain)
+        internal TerrainPiece(TerrainTile tile, GameObject root, Terrain terrain)
         {
+            Tile = tile;
             Root = root;
             Terrain = terrain;
             own = shown = new Vector3[0];
@@ -72,12 +76,20 @@ namespace Metabridge
                 piece.Join(place, i, 0, pieces);
                 piece.Join(place, i, last, pieces);
             }
+            foreach (var near in Around(place, pieces))
+            {
+                if (near.Mesh != null) near.Mesh.normals = near.shown;
+            }
+        }
+
+        /// <summary>Returns the piece at a place and those that touch it, as far as they stand.</summary>
+        internal static IEnumerable<TerrainPiece> Around(TilePlace place, Dictionary<TilePlace, TerrainPiece> pieces)
+        {
             for (int y = -1; y <= 1; y++)
             {
                 for (int x = -1; x <= 1; x++)
                 {
-                    if (!pieces.TryGetValue(new TilePlace(place.X + x, place.Y + y), out var near)) continue;
-                    if (near.Mesh != null) near.Mesh.normals = near.shown;
+                    if (pieces.TryGetValue(new TilePlace(place.X + x, place.Y + y), out var piece)) yield return piece;
                 }
             }
         }
