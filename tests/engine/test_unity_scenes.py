@@ -281,7 +281,7 @@ def test_a_ray_from_above_hits_the_ground_where_the_mesh_has_it(in_unity: Ran) -
         ("object error", "none"),
         ("terrain edges", "equal"),
         ("terrain hit", "on the ground"),
-        ("terrain ground", "2 layers, blended, own texture, RGBA(222, 205, 150, 255)"),
+        ("terrain ground", "3 layers, blended across borders, own texture, RGBA(222, 205, 150, 255)"),
         ("unknown model", 'Failed 0 NotFound: model.name: there is no model "nobody"'),
     ],
 )

@@ -32,7 +32,10 @@ namespace Metabridge.Headless
             builder.Viewer = viewer;
             builder.ViewTiles = 1;
             builder.Prefabs = new[] { null, tree, tree };
-            builder.GroundColours = new[] { new Color32(70, 120, 180, 255), new Color32(222, 205, 150, 255) };
+            builder.GroundColours = new[]
+            {
+                new Color32(70, 120, 180, 255), new Color32(222, 205, 150, 255), new Color32(90, 140, 60, 255),
+            };
             builder.Built += (tile, root) => answers[tile.Place.ToString()] = tile;
             while (builder.TileCount < 9) yield return null;
             report("first", "9 tiles of " + builder.TileSide + " m " + builder.Status);
@@ -155,23 +158,33 @@ namespace Metabridge.Headless
             report("terrain ground", Covered(left, answers[new TilePlace(0, 0).ToString()]));
         }
 
-        // The layers of a terrain and how they are blended, across its borders too: GroundColours has two, the first of which has a
+        // The layers of a terrain and how they are blended, across its borders too: GroundColours has three, the first of which has a
         // texture of its own.
         string Covered(TerrainData data, TerrainTile tile)
         {
-            var expected = tile.SplatWeights(2, answers.Values);
-            var found = data.GetAlphamaps(0, 0, data.alphamapWidth, data.alphamapHeight);
-            if (found.Length != expected.Length) return found.Length + " weights in place of " + expected.Length;
-            float worst = 0f;
-            for (int i = 0; i < expected.Length; i++)
-            {
-                int row = i / 2 / tile.Cells, column = i / 2 % tile.Cells;
-                worst = Mathf.Max(worst, Mathf.Abs(found[row, column, i % 2] - expected[row, column, i % 2]));
-            }
+            float worst = Farthest(data, tile.SplatWeights(3, answers.Values)), alone = Farthest(data, tile.SplatWeights(3));
             var own = data.splatPrototypes[0].texture == grass;
             var plain = (Color32)data.splatPrototypes[1].texture.GetPixel(1, 1);
-            string blend = worst < 0.005f ? "blended" : worst.ToString("R");
+            string blend = worst < 0.005f && alone > 0.05f ? "blended across borders" : worst + " and " + alone;
             return data.alphamapLayers + " layers, " + blend + ", " + (own ? "own texture, " : "another texture, ") + plain;
+        }
+
+        static float Farthest(TerrainData data, float[,,] expected)
+        {
+            var found = data.GetAlphamaps(0, 0, data.alphamapWidth, data.alphamapHeight);
+            if (found.Length != expected.Length) return float.PositiveInfinity;
+            float worst = 0f;
+            for (int row = 0; row < expected.GetLength(0); row++)
+            {
+                for (int column = 0; column < expected.GetLength(1); column++)
+                {
+                    for (int i = 0; i < expected.GetLength(2); i++)
+                    {
+                        worst = Mathf.Max(worst, Mathf.Abs(found[row, column, i] - expected[row, column, i]));
+                    }
+                }
+            }
+            return worst;
         }
 
         static string Compare(TerrainTile tile)
