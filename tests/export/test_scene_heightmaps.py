@@ -22,9 +22,6 @@ RAMP = np.linspace(0, 65535, SIDE * SIDE).reshape(SIDE, SIDE).round().astype(np.
 METRES = (np.linspace(5.0, 40.0, SIDE)[:, None] + np.zeros(SIDE)).astype(np.float32)
 GEOGRAPHIC = (1, 1, 0, 1, 1024, 0, 1, 2)
 PROJECTED = (1, 1, 0, 1, 1024, 0, 1, 1)
-USER_DEFINED_UNIT = (1, 1, 0, 2, 3076, 0, 1, 32767, 3077, 34736, 1, 0)
-INFINITE = float("inf")
-ARC_SECOND = 111_320.0 / 3600.0
 
 
 def png(path: Path, samples: np.ndarray = RAMP) -> Path:
@@ -33,30 +30,11 @@ def png(path: Path, samples: np.ndarray = RAMP) -> Path:
 
 
 def tiff(path: Path, samples: np.ndarray = METRES, scale: float = 0.0, keys: tuple[int, ...] = (), nodata: str = "") -> Path:
-    tags = [doubles(33550, scale, scale, 0.0)] if scale else []
+    tags = [(33550, 12, 3, (scale, scale, 0.0), True)] if scale else []
     tags += [(34735, 3, len(keys), keys, True)] if keys else []
     tags += [(42113, 2, len(nodata) + 1, nodata, True)] if nodata else []
-    return tagged(path, *tags, samples=samples)
-
-
-def tagged(path: Path, *tags: tuple[object, ...], samples: np.ndarray = METRES) -> Path:
     tifffile.imwrite(path, samples, extratags=tags)
     return path
-
-
-def doubles(code: int, *values: float) -> tuple[object, ...]:
-    return (code, 12, len(values), values, True)
-
-
-def keys(*pairs: int) -> tuple[object, ...]:
-    """A GeoKey directory of keys and their short values."""
-    entries = [number for at in range(0, len(pairs), 2) for number in (pairs[at], 0, 1, pairs[at + 1])]
-    return (34735, 3, 4 + len(entries), (1, 1, 0, len(pairs) // 2, *entries), True)
-
-
-def transformation(a: float, b: float, c: float, d: float) -> tuple[object, ...]:
-    """The matrix that gives x = a column + b row and y = c column + d row, moved by 500 and 800."""
-    return doubles(34264, a, b, 0.0, 500.0, c, d, 0.0, 800.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def enormous_png(path: Path, side: int = 13_400, depth: int = 16) -> Path:
@@ -104,40 +82,6 @@ def test_a_geotiff_says_how_far_its_samples_are_apart(tmp_path: Path) -> None:
     assert projected.cells == (198, 198)
     degrees = read(tiff(tmp_path / "b.tif", scale=4.0 / 111_320.0, keys=GEOGRAPHIC), Reading())
     assert degrees.cells == projected.cells
-
-
-@pytest.mark.parametrize(
-    ("tags", "cells"),
-    [
-        ([transformation(4.0, 0.0, 0.0, -4.0)], (198, 198)),
-        ([transformation(0.0, 4.0, 4.0, 0.0)], (198, 198)),
-        ([transformation(2.4, 3.2, 3.2, -2.4)], (198, 198)),
-        ([transformation(4.0, 0.0, 0.0, -4.0), doubles(33550, 4.0, 4.0, 0.0)], (198, 198)),
-        ([doubles(33550, 10.0, 2.0, 0.0)], (99, 495)),
-        ([transformation(2.0, 0.0, 0.0, -10.0)], (495, 99)),
-        ([doubles(33550, 10.0, 10.0, 0.0), keys(1024, 1, 3076, 9002)], (150, 150)),
-        ([doubles(33550, 10.0, 10.0, 0.0), keys(1024, 1, 3076, 9003)], (150, 150)),
-        ([doubles(33550, 4.0, 4.0, 0.0), keys(1024, 1, 3076, 9001)], (198, 198)),
-        ([doubles(33550, 0.004, 0.004, 0.0), keys(1024, 1, 3076, 9036)], (198, 198)),
-        ([doubles(33550, 4.0 / ARC_SECOND, 4.0 / ARC_SECOND, 0.0), keys(1024, 2, 2054, 9104)], (198, 198)),
-        ([doubles(33550, 4.0, 4.0, 0.0), doubles(34736, 0.5), (34735, 3, 12, USER_DEFINED_UNIT, True)], (99, 99)),
-    ],
-)
-def test_a_geotiff_says_it_by_matrix_by_axis_and_in_any_known_unit(
-    tmp_path: Path, tags: list[tuple[object, ...]], cells: tuple[int, int]
-) -> None:
-    assert read(tagged(tmp_path / "a.tif", *tags), Reading()).cells == cells
-
-
-def test_rows_and_columns_that_are_unequally_far_apart_keep_their_slopes(tmp_path: Path) -> None:
-    path = tagged(tmp_path / "a.tif", doubles(33550, 2.0, 10.0, 0.0))
-    world = read(path, Reading())
-    assert np.allclose(world.height[::5], METRES, atol=1e-3)
-
-
-def test_heights_in_feet_become_metres(tmp_path: Path) -> None:
-    world = read(tagged(tmp_path / "a.tif", keys(1024, 1, 4099, 9002)), Reading())
-    assert np.allclose(world.height, METRES * 0.3048, atol=1e-4)
 
 
 def test_reducing_keeps_the_slopes(tmp_path: Path) -> None:
@@ -212,54 +156,6 @@ def holed() -> np.ndarray:
             "large.tif",
             lambda path: lengthened(tiff(path)),
             "a TIFF of [1000000, 100] samples; 2 x 2 to 67,108,864 in all are read",
-        ),
-        ("none.tif", lambda path: tiff(path, nodata="none"), 'for missing heights (tag 42113) is "none"; expected a number'),
-        (
-            "zero.tif",
-            lambda path: tagged(path, doubles(33550, 0.0, 0.0, 0.0)),
-            "pixel scale (tag 33550) is 0 x 0 x 0; expected",
-        ),
-        ("inf.tif", lambda path: tagged(path, doubles(33550, *[INFINITE] * 3)), "pixel scale (tag 33550) is inf x inf x inf"),
-        ("minus.tif", lambda path: tagged(path, doubles(33550, 2.0, -2.0, 0.0)), "pixel scale (tag 33550) is 2 x -2 x 0"),
-        ("nans.tif", lambda path: tagged(path, doubles(33550, *[np.nan] * 3)), "pixel scale (tag 33550) is nan x nan x nan"),
-        ("no.tif", lambda path: tagged(path, doubles(33550)), "pixel scale (tag 33550) is empty; expected two or three"),
-        ("one.tif", lambda path: tagged(path, doubles(33550, 2.0)), "pixel scale (tag 33550) is 2; expected two or three"),
-        ("word.tif", lambda path: tagged(path, (33550, 2, 5, "wide", True)), "tag 33550 is 'wide'; expected numbers"),
-        ("high.tif", lambda path: tagged(path, doubles(33550, 1e300, 1e300, 0.0)), "vertices 2 m apart; at most 67,108,864"),
-        ("flat.tif", lambda path: tagged(path, doubles(33550, 1e-300, 1e-300, 0.0)), "covers 1 x 1 vertices 2 m apart"),
-        ("sheared.tif", lambda path: tagged(path, transformation(2.0, 1.0, 0.0, -2.0)), "not square to each other; warp it"),
-        ("thin.tif", lambda path: tagged(path, transformation(2.0, 0.0, 0.0, 0.0)), "not square to each other"),
-        ("matrix.tif", lambda path: tagged(path, doubles(34264, 2.0, 2.0)), "transformation (tag 34264) is 2 x 2; expected 16"),
-        (
-            "both.tif",
-            lambda path: tagged(path, doubles(33550, 2.0, 2.0, 0.0), transformation(4.0, 0.0, 0.0, -4.0)),
-            "rows and columns are (2.0, 2.0) apart by its pixel scale, (4.0, 4.0) by its model transformation; remove one tag",
-        ),
-        (
-            "clarke.tif",
-            lambda path: tagged(path, doubles(33550, 2.0, 2.0, 0.0), keys(1024, 1, 3076, 9005)),
-            "its linear unit is 9005; known are 9001, 9002, 9003, 9036; convert it to metres",
-        ),
-        ("fathoms.tif", lambda path: tagged(path, keys(1024, 1, 4099, 9014)), "its vertical unit is 9014"),
-        (
-            "gon.tif",
-            lambda path: tagged(path, doubles(33550, 2.0, 2.0, 0.0), keys(1024, 2, 2054, 9105)),
-            "angular unit is 9105",
-        ),
-        (
-            "earth.tif",
-            lambda path: tagged(path, doubles(33550, 2.0, 2.0, 0.0), keys(1024, 3)),
-            "its model type is 3; known are 1",
-        ),
-        (
-            "short.tif",
-            lambda path: tagged(path, (34735, 3, 5, (1, 1, 0, 9, 1024), True)),
-            "(tag 34735) is cut short: 5 numbers",
-        ),
-        (
-            "lost.tif",
-            lambda path: tagged(path, (34735, 3, 8, (1, 1, 0, 1, 3077, 34736, 1, 6), True)),
-            "its GeoKey 3077 is number 6 of 0 doubles (tag 34736)",
         ),
     ],
 )
@@ -351,7 +247,7 @@ def test_a_folder_becomes_a_data_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"metres_per_sample": 0.0}, {"reduce": -1.0}, {"low": 5.0, "high": 5.0}, {"reduce": INFINITE}]
+    "options", [{"metres_per_sample": 0.0}, {"reduce": -1.0}, {"low": 5.0, "high": 5.0}, {"reduce": float("inf")}]
 )
 def test_an_impossible_reading_is_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be above 0 and low below high"):
