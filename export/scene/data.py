@@ -42,7 +42,7 @@ class Sources:
     """What to generate: worlds of each kind for training; held-out ones are a sixth of them, from other seeds."""
 
     composites: int = 300
-    """pyworldgen composites (biomes blended, roads, forests); each takes two to ten seconds to make."""
+    """pyworldgen composites (biomes blended, roads, forests); each takes three to ten seconds to make."""
     landscapes: int = 120
     """pyworldgen river landscapes."""
     real: bool = True

@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from export.scene.default_page import page
-from export.scene.evaluate import EvaluateConfig
+from export.scene.evaluate import PARTS, EvaluateConfig, Part
 from export.scene.trained import DEFAULT_NAME, DEFAULTS, load_default, open_trained, write_default
 
 SHEETS = ("generated", "reconstructions", "blocks", "histograms", "autoregressive")
@@ -22,7 +22,7 @@ class DefaultConfig:
     """Turns a prior's checkpoint into a committed default: float16 weights, record, page and pictures."""
 
     source: Annotated[str, tyro.conf.arg(name="from")]
-    """The prior's checkpoint file or run folder."""
+    """The prior's checkpoint file or run folder, or a default to measure again."""
     name: str = DEFAULT_NAME
     """Name of the default."""
     folder: Path = DEFAULTS
@@ -30,7 +30,9 @@ class DefaultConfig:
     autoregressive: str = ""
     """The run folder of an autoregressive prior over the same codes, to compare with."""
     count: int = 2000
-    """How many generated tiles to compare with as many of the data; 0 writes no figures and no pictures."""
+    """How many generated tiles to compare with as many of the data; 0 measures nothing and draws no pictures."""
+    parts: tuple[Part, ...] = PARTS
+    """What to measure; of a default that has been measured before, the other figures stay."""
     cache: Path = Path("data/scene")
     """Folder of worlds."""
     threads: int = 0
@@ -43,9 +45,15 @@ class DefaultConfig:
         if self.count:
             out = Path("out/scene-evaluation") / self.name
             config = EvaluateConfig(
-                autoregressive=self.autoregressive, count=self.count, cache=self.cache, out=out, threads=self.threads
+                autoregressive=self.autoregressive,
+                count=self.count,
+                parts=self.parts,
+                cache=self.cache,
+                out=out,
+                threads=self.threads,
             )
-            trained = dataclasses.replace(trained, record=trained.record | {"metrics": config.evaluate(trained)})
+            metrics = trained.record["metrics"] | config.evaluate(trained)
+            trained = dataclasses.replace(trained, record=trained.record | {"metrics": metrics})
             write_default(trained, self.name, self.folder)
             for sheet in SHEETS:
                 if (out / f"{sheet}.png").is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from export.scene import obedience, seams
 from export.scene.trained import Trained
 
 CAPTIONS = {
@@ -50,15 +51,20 @@ def _shown(stage: dict[str, Any]) -> str:
 
 
 def _measured(metrics: dict[str, Any]) -> str:
-    parts = ["## Measured", f"On {metrics['count']:,} held-out tiles.", *_reconstruction(metrics["reconstruction"])]
+    parts = ["## Measured"]
+    if "count" in metrics:
+        parts += _tiles(metrics)
+    if "seams" in metrics:
+        parts += _seams(metrics["seams"])
+    if "conditions" in metrics:
+        parts += _conditions(metrics["conditions"])
+    return "\n\n".join(parts)
+
+
+def _tiles(metrics: dict[str, Any]) -> list[str]:
+    parts = [f"On {metrics['count']:,} held-out tiles.", *_reconstruction(metrics["reconstruction"])]
     parts.append(f"FD-VGG of the hillshade, {metrics['count']:,} tiles against {metrics['count']:,} held-out ones:")
     parts.append(_table(metrics["fd_vgg"], "{:.4g}"))
-    if "seams" in metrics:
-        ratios = {part: _ratios(found) for part, found in metrics["seams"].items()}
-        parts.append(
-            "Across borders over inside tiles, 1 being no seam; the data's are those of the same lines in held-out worlds:"
-        )
-        parts += [f"{part}:\n\n{_table(values, '{:.2f}')}" for part, values in ratios.items()]
     parts.append("How far histograms are from the held-out tiles', 0 being equal, 1 disjoint:")
     apart = metrics["histograms_apart"]
     parts.append(_table({f"{part}, {name}": v for part, found in apart.items() for name, v in found.items()}, "{:.3f}"))
@@ -66,7 +72,25 @@ def _measured(metrics: dict[str, Any]) -> str:
         f"Drawing codes with PyTorch, {metrics['steps']} steps a tile, tiles a second (ratio: masked over autoregressive):"
     )
     parts.append(_table(metrics["tiles_per_second"], "{:.2f}"))
-    return "\n\n".join(parts)
+    return parts
+
+
+def _seams(found: dict[str, dict[str, float]]) -> list[str]:
+    text = "Across borders over inside tiles, 1 being no seam; the data's are those of the same lines in held-out worlds:"
+    rows = []
+    for name in seams.KINDS:
+        ratios = " | ".join(f"{part[f'{name}_ratio']:.2f}" for part in found.values())
+        rows.append(f"| {name.replace('_', ' ')} | {ratios} |")
+    return [text, "\n".join([f"| | {' | '.join(found)} |", f"| --- |{' ---: |' * len(found)}", *rows])]
+
+
+def _conditions(found: dict[str, Any]) -> list[str]:
+    text = (
+        f"What conditions do: means of {found['tiles']} tiles for each line, asked for one thing alone. Of a biome it is the "
+        "share of the tiles that have it by rule, of a ground class painted everywhere the share of the cells:"
+    )
+    rows = [f"| {asked} | {got:.2f} | {there:.2f} |" for asked, got, there in obedience.rows(found)]
+    return [text, "\n".join(["| asked | got | with nothing asked |", "| --- | ---: | ---: |", *rows])]
 
 
 def _reconstruction(found: dict[str, Any]) -> list[str]:
@@ -86,10 +110,6 @@ def _reconstruction(found: dict[str, Any]) -> list[str]:
         rows = [f"| {name} | {value['recall']:.2f} | {value['iou']:.2f} |" for name, value in classes.items()]
         parts.append("\n".join(["| | found | IoU |", "| --- | ---: | ---: |", *rows]))
     return parts
-
-
-def _ratios(found: dict[str, float]) -> dict[str, float]:
-    return {name: found[f"{name}_ratio"] for name in ("step", "bend", "mismatch")}
 
 
 def _table(values: dict[str, float], form: str) -> str:

@@ -1,4 +1,4 @@
-"""The verdict on a VQ-VAE and its prior: reconstruction, distances beside two baselines, seams, slopes and heights."""
+"""The verdict on a VQ-VAE and its prior: reconstruction, distances beside two baselines, histograms, seams, conditions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -16,10 +16,11 @@ import tyro
 from export.avatar import features
 from export.avatar.metrics import frechet
 from export.run_log import picture_grid, save_picture
-from export.scene import baselines, block, histograms, reconstruction, seams
+from export.scene import baselines, block, histograms, obedience, reconstruction, seams
 from export.scene.classes import METRES_PER_CELL
 from export.scene.compare_priors import check_comparable
 from export.scene.hillshade import shaded_grey
+from export.scene.prior import Conditions
 from export.scene.sample import CHOICE_TEMPERATURE, STEPS, draw_codes
 from export.scene.tasks import HELD_OUT, interleaved, rendered
 from export.scene.tiles import Tiles, TileSource
@@ -28,6 +29,8 @@ from export.scene.trained import Trained, open_trained, train_config
 
 BLOCK = 3
 SHOWN = 32
+Part = Literal["tiles", "seams", "conditions"]
+PARTS: tuple[Part, ...] = ("tiles", "seams", "conditions")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,11 @@ class EvaluateConfig:
     count: int = 2000
     """Generated tiles, compared with as many of the data; figures of different counts do not compare."""
     blocks: int = 24
-    """Blocks of 3 x 3 tiles that are grown to measure borders; 0 leaves them out."""
+    """Blocks of 3 x 3 tiles that are grown to measure borders."""
+    asked: int = 48
+    """Tiles that are drawn for each condition to see what it does."""
+    parts: tuple[Part, ...] = PARTS
+    """What to measure: tiles (reconstruction, distances, histograms, speed), seams across borders, what conditions do."""
     steps: int = STEPS
     """Refinement steps of a tile."""
     choice_temperature: float = CHOICE_TEMPERATURE
@@ -52,6 +59,11 @@ class EvaluateConfig:
     """Folder to write report.json and pictures to."""
     threads: int = 0
     """CPU threads of PyTorch; 0 leaves its default."""
+
+    def __post_init__(self) -> None:
+        if self.count < 2 or min(self.blocks, self.asked, self.steps) < 1 or not self.parts:
+            given = f"count is {self.count}, blocks {self.blocks}, asked {self.asked}, steps {self.steps}, parts {self.parts}"
+            raise ValueError(f"{given}; count must be 2 or more, the others above 0, parts at least one of {PARTS}")
 
     def run(self) -> None:
         """Writes the report and the pictures, and prints the figures."""
@@ -67,14 +79,29 @@ class EvaluateConfig:
         """Returns the report as plain JSON values and writes the pictures."""
         self.out.mkdir(parents=True, exist_ok=True)
         config = train_config(trained.record["vqvae"]["config"], cache=self.cache)
-        unseen, train = (TileSource(load_data(config, split).worlds) for split in ("held-out", "train"))
+        unseen = TileSource(load_data(config, "held-out").worlds)
+        report: dict[str, Any] = {}
+        if "tiles" in self.parts:
+            report |= self._tiles(trained, unseen, TileSource(load_data(config, "train").worlds))
+        if "seams" in self.parts:
+            report["seams"] = self._seams(trained, unseen)
+        if "conditions" in self.parts:
+            report["conditions"] = self._conditions(trained)
+        return rounded(report)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"steps": self.steps, "choice_temperature": self.choice_temperature}
+
+    def _tiles(self, trained: Trained, unseen: TileSource, seen: TileSource) -> dict[str, Any]:
+        """Figures of tiles by themselves, with the sheets and the autoregressive prior's."""
         real, other = (unseen.draw(self.count, HELD_OUT, number) for number in (0, 1))
         drawn, speed = self._generate(trained)
         report = {
             "count": self.count,
             "steps": self.steps,
             "reconstruction": reconstruction.measure(trained.vqvae, real),
-            "fd_vgg": self._distances(trained, real, other, train.draw(self.count, HELD_OUT), drawn),
+            "fd_vgg": self._distances(trained, real, other, seen.draw(self.count, HELD_OUT), drawn),
             "tiles_per_second": {"masked": speed},
             "histograms_apart": {
                 "generated": histograms.compare(real, drawn),
@@ -84,16 +111,14 @@ class EvaluateConfig:
         }
         if self.autoregressive:
             self._compare(trained, real, report)
-        if self.blocks:
-            report["seams"] = self._seams(trained, unseen)
         histograms.draw({"held-out data": real, "generated": drawn}, self.out / "histograms.png")
         self._sheets(trained, real, drawn)
-        return rounded(report)
+        return report
 
     def _generate(self, trained: Trained) -> tuple[Tiles, float]:
         """Tiles of seeds 0 to count - 1 with nothing asked for, and how many codes of tiles were drawn in a second."""
         start = time.monotonic()
-        codes = draw_codes(trained.prior, range(self.count), steps=self.steps, choice_temperature=self.choice_temperature)
+        codes = draw_codes(trained.prior, range(self.count), **self._options)
         speed = self.count / (time.monotonic() - start)
         return reconstruction.decode(trained.vqvae, codes), speed
 
@@ -128,12 +153,21 @@ class EvaluateConfig:
 
     def _seams(self, trained: Trained, unseen: TileSource) -> dict[str, Any]:
         """Borders of grown blocks, and the same lines in the data."""
-        worlds = block.grow(trained, range(self.blocks), BLOCK, steps=self.steps, choice_temperature=self.choice_temperature)
+        worlds = block.grow(trained, range(self.blocks), BLOCK, **self._options)
         grown = [block.joined(world, BLOCK) for world in worlds]
         joined = Tiles(*(np.concatenate([getattr(part, name) for part in grown]) for name in ("height", "ground", "objects")))
         save_picture(picture_grid(rendered(joined[:4]), 2), self.out / "blocks.png", enlarge=2)
         whole = TileSource(unseen.worlds, BLOCK * unseen.cells).draw(self.blocks, HELD_OUT)
         return {"generated": seams.seam_figures(joined), "data": seams.seam_figures(whole)}
+
+    def _conditions(self, trained: Trained) -> dict[str, Any]:
+        """What tiles have that are asked for it; those of each condition are of the same seeds."""
+
+        def draw(asked: Conditions) -> Tiles:
+            codes = draw_codes(trained.prior, range(self.asked), conditions=asked, **self._options)
+            return reconstruction.decode(trained.vqvae, codes)
+
+        return obedience.measure(draw, self.asked, trained.prior.grid)
 
     def _sheets(self, trained: Trained, real: Tiles, drawn: Tiles) -> None:
         shown = real[:SHOWN]

@@ -46,7 +46,7 @@ class Draft:
 
 
 def generate(kind: Kind, split: str, seed: int, number: int, cells: int = CELLS) -> World:
-    """The world of an address: equal arguments give equal worlds; composites take about ten seconds."""
+    """The world of an address: equal arguments give equal worlds; composites take three to ten seconds."""
     name = f"{split}-{kind}-{seed}-{number}"
     rng = np.random.default_rng([seed, number, kind == "composite", split == "train"])
     draft = (_composite if kind == "composite" else _landscape)(name, cells, rng)

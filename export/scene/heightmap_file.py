@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tifffile
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from bridge.scene_rules import ground_classes
+from export.scene import geotiff
 from export.scene.classes import CELLS, GROUND, METRES_PER_CELL, NOTHING, OBJECTS
 from export.scene.world import World
 
@@ -19,9 +22,7 @@ RAW, PNG, TIFF = (".raw", ".r16"), (".png",), (".tif", ".tiff")
 LOWEST, HIGHEST = -12_000.0, 9_000.0
 """No ground on Earth is lower or higher; what is has the wrong unit or an undeclared no-data value."""
 MAX_SAMPLES = 1 << 26
-METRES_PER_DEGREE = 111_320.0
-PIXEL_SCALE, TIE_POINT, GEO_KEYS, NO_DATA = 33550, 33922, 34735, 42113
-MODEL_TYPE, GEOGRAPHIC = 1024, 2
+"""Most samples of a file, and most vertices that are made of them."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,11 @@ class Reading:
     """Divide plan and height by this: 20 makes a model 1 : 20, which keeps the slopes."""
 
     def __post_init__(self) -> None:
-        if not (self.metres_per_sample > 0 and self.reduce > 0 and self.low < self.high):
+        finite = all(map(math.isfinite, (self.metres_per_sample, self.low, self.high, self.reduce)))
+        if not (finite and self.metres_per_sample > 0 and self.reduce > 0 and self.low < self.high):
             raise ValueError(
                 f"metres_per_sample is {self.metres_per_sample}, reduce {self.reduce}, low {self.low} and high {self.high}; "
-                "the first two must be above 0 and low below high"
+                "the first two must be above 0 and low below high, all of them finite"
             )
 
 
@@ -52,19 +54,13 @@ def read(path: Path, reading: Reading) -> World:
     with the reason when a file cannot be used.
     """
     samples, metres = _samples(path, reading)
-    if min(samples.shape) < 2 or samples.size > MAX_SAMPLES:
-        raise ValueError(f"{samples.shape[0]} x {samples.shape[1]} samples; 2 x 2 to {MAX_SAMPLES:,} in all are read")
     if not np.isfinite(samples).all():
         raise ValueError(f"{np.count_nonzero(~np.isfinite(samples)):,} heights are missing or not finite; fill the holes first")
     if samples.min() < LOWEST or samples.max() > HIGHEST:
         raise ValueError(f"heights from {samples.min():g} to {samples.max():g} metres; expected {LOWEST:g} to {HIGHEST:g}")
-    step = METRES_PER_CELL * reading.reduce / metres
-    height = (resample(samples, step) / reading.reduce).astype(np.float32)
-    if min(height.shape) < CELLS + 1:
-        raise ValueError(
-            f"covers {height.shape[0]} x {height.shape[1]} vertices {METRES_PER_CELL:g} m apart; a tile needs "
-            f"{CELLS + 1} x {CELLS + 1}"
-        )
+    _check_vertices(samples.shape, metres, reading.reduce)
+    steps = tuple(METRES_PER_CELL * reading.reduce / apart for apart in metres)
+    height = (resample(samples, steps) / reading.reduce).astype(np.float32)
     ground = _mask(path, "ground", GROUND, samples.shape, height.shape)
     objects = _mask(path, "objects", OBJECTS, samples.shape, height.shape)
     cells = (height.shape[0] - 1, height.shape[1] - 1)
@@ -76,25 +72,54 @@ def read(path: Path, reading: Reading) -> World:
     )
 
 
-def resample(samples: np.ndarray, step: float) -> np.ndarray:
-    """Samples [H, W] read every `step` samples by cubic interpolation; smoothed first where that leaves some out."""
-    counts = [int((size - 1) / step + 1e-6) + 1 for size in samples.shape]
-    if math.isclose(step, 1.0, rel_tol=1e-6):
+def resample(samples: np.ndarray, steps: tuple[float, ...]) -> np.ndarray:
+    """Samples [H, W] read every so many rows and columns by cubic interpolation; smoothed first where that skips some."""
+    if all(math.isclose(step, 1.0, rel_tol=1e-6) for step in steps):
         return samples
-    smooth = gaussian_filter(samples.astype(np.float64), 0.4 * step, mode="nearest") if step > 1.0 else samples
-    at = np.meshgrid(*(np.arange(count) * step for count in counts), indexing="ij")
+    sigmas = [0.4 * step if step > 1.0 else 0.0 for step in steps]
+    smooth = gaussian_filter(samples.astype(np.float64), sigmas, mode="nearest") if any(sigmas) else samples
+    counts = [int((size - 1) / step + 1e-6) + 1 for size, step in zip(samples.shape, steps, strict=True)]
+    at = np.meshgrid(*(np.arange(count) * step for count, step in zip(counts, steps, strict=True)), indexing="ij")
     return map_coordinates(smooth, at, order=3, mode="nearest")
 
 
-def _samples(path: Path, reading: Reading) -> tuple[np.ndarray, float]:
-    """Heights in metres [H, W] and the metres between samples."""
+def _check_samples(rows: int, columns: int) -> None:
+    """Raises ValueError for a map that is too small, or too large to be read, before it is."""
+    if min(rows, columns) < 2 or rows * columns > MAX_SAMPLES:
+        raise ValueError(f"{rows:,} x {columns:,} samples; 2 x 2 to {MAX_SAMPLES:,} in all are read")
+
+
+def _check_vertices(shape: tuple[int, ...], metres: tuple[float, ...], reduce: float) -> None:
+    """Raises ValueError where resampling would give less than a tile or more than fits, before it does."""
+    rows, columns = (
+        (size - 1) * apart / (METRES_PER_CELL * reduce) + 1.0 + 1e-6 for size, apart in zip(shape, metres, strict=True)
+    )
+    covers = f"covers {np.floor(rows):.7g} x {np.floor(columns):.7g} vertices {METRES_PER_CELL:g} m apart"
+    if min(rows, columns) < CELLS + 1:
+        raise ValueError(f"{covers}; a tile needs {CELLS + 1} x {CELLS + 1}")
+    if not rows * columns <= MAX_SAMPLES:
+        least = reduce * math.sqrt(rows * columns / MAX_SAMPLES) * 1.02
+        advice = f"give --reading.reduce {_rounded_up(least)}" if least < math.inf else "look at its scale"
+        raise ValueError(f"{covers}; at most {MAX_SAMPLES:,} in all are made: {advice}, or cut it into parts")
+
+
+def _rounded_up(value: float) -> str:
+    """A number above 0 with two digits that is not smaller."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return f"{math.ceil(value / unit) * unit:g}"
+
+
+def _samples(path: Path, reading: Reading) -> tuple[np.ndarray, tuple[float, float]]:
+    """Heights in metres [H, W], and the metres between rows and between columns."""
     if path.stat().st_size == 0:
         raise ValueError("the file is empty")
+    apart = (reading.metres_per_sample, reading.metres_per_sample)
     suffix = path.suffix.lower()
     if suffix in TIFF:
-        return _tiff(path, reading)
+        heights, tags = _tiff(path)
+        return heights * geotiff.metres_of_height(tags), geotiff.metres_apart(tags) or apart
     raw = _raw16(path) if suffix in RAW else _png16(path)
-    return reading.low + raw.astype(np.float64) * ((reading.high - reading.low) / 65535.0), reading.metres_per_sample
+    return reading.low + raw.astype(np.float64) * ((reading.high - reading.low) / 65535.0), apart
 
 
 def _raw16(path: Path) -> np.ndarray:
@@ -102,45 +127,57 @@ def _raw16(path: Path) -> np.ndarray:
     side = math.isqrt(size // 2)
     if size % 2 or side * side * 2 != size:
         raise ValueError(f"{size} bytes are not a square of 16-bit samples")
+    _check_samples(side, side)
     return np.fromfile(path, "<u2").reshape(side, side)
 
 
 def _png16(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path, formats=("PNG",)) as picture:
-            if not picture.mode.startswith("I;16"):
-                raise ValueError(f"a PNG of mode {picture.mode}; height maps are 16-bit grey, 8 bits would give steps")
-            return np.asarray(picture).astype(np.uint16)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"not a readable PNG: {error}") from None
+    def check(picture: Image.Image) -> None:
+        if not picture.mode.startswith("I;16"):
+            raise ValueError(f"a PNG of mode {picture.mode}; height maps are 16-bit grey, 8 bits would give steps")
+        _check_samples(picture.height, picture.width)
+
+    return _png(path, "", check).astype(np.uint16)
 
 
-def _tiff(path: Path, reading: Reading) -> tuple[np.ndarray, float]:
+def _png(path: Path, name: str, check: Callable[[Image.Image], None]) -> np.ndarray:
+    """The pixels of a PNG that `check` has let pass before they are decoded; `name` goes before what is wrong with the file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `check` has a limit of its own
+        try:
+            picture = Image.open(path, formats=("PNG",))
+        except Image.DecompressionBombError:
+            raise ValueError(f"{name}more than the {MAX_SAMPLES:,} samples that are read; cut it into parts") from None
+        except Exception as error:  # a damaged PNG raises several kinds of exceptions
+            raise ValueError(f"{name}not a readable PNG: {error or type(error).__name__}") from None
+    with picture:
+        check(picture)
+        try:
+            return np.asarray(picture)
+        except Exception as error:
+            raise ValueError(f"{name}not a readable PNG: {error or type(error).__name__}") from None
+
+
+def _tiff(path: Path) -> tuple[np.ndarray, geotiff.Tags]:
+    """Numbers [H, W], NaN where the file says that there are none, and the tags of its first picture."""
     try:
         with tifffile.TiffFile(path) as file:
-            if not len(file.pages):
-                raise ValueError("it holds no picture")
-            page = file.pages[0]
-            values, tags = np.asarray(page.asarray()), {tag.code: tag.value for tag in page.tags}
+            page = file.pages[0] if len(file.pages) else None
+            if page is not None and page.size <= MAX_SAMPLES:
+                values, tags = np.asarray(page.asarray()), {tag.code: tag.value for tag in page.tags}
     except Exception as error:  # a damaged TIFF raises a dozen kinds of exceptions
-        raise ValueError(f"not a readable TIFF: {error}") from None
+        raise ValueError(f"not a readable TIFF: {error or type(error).__name__}") from None
+    if page is None:
+        raise ValueError("not a readable TIFF: it holds no picture")
+    if page.size > MAX_SAMPLES:
+        raise ValueError(f"a TIFF of {list(page.shape)} samples; 2 x 2 to {MAX_SAMPLES:,} in all are read")
     if values.ndim != 2 or not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):
         raise ValueError(f"a TIFF of {values.dtype} {list(values.shape)}; expected one channel of numbers")
-    heights = values.astype(np.float64)
-    if NO_DATA in tags:
-        heights[heights == float(str(tags[NO_DATA]).strip("\0 "))] = np.nan
-    return heights, _pixel_metres(tags) or reading.metres_per_sample
-
-
-def _pixel_metres(tags: dict[int, object]) -> float:
-    """Metres between samples by the GeoTIFF tags (OGC 19-008r4), 0 where there are none; degrees are converted."""
-    scale = tags.get(PIXEL_SCALE)
-    if not isinstance(scale, tuple) or not scale[1] > 0:
-        return 0.0
-    keys = tags.get(GEO_KEYS)
-    numbers = tuple(keys) if isinstance(keys, tuple) else ()
-    kinds = {numbers[at]: numbers[at + 3] for at in range(4, len(numbers) - 3, 4)}
-    return float(scale[1]) * (METRES_PER_DEGREE if kinds.get(MODEL_TYPE) == GEOGRAPHIC else 1.0)
+    _check_samples(*values.shape)
+    heights, missing = values.astype(np.float64), geotiff.no_data(tags)
+    if missing is not None:
+        heights[heights == missing] = np.nan
+    return heights, tags
 
 
 def _mask(
@@ -150,15 +187,15 @@ def _mask(
     mask_path = path.with_name(f"{path.stem}.{kind}.png")
     if not mask_path.is_file():
         return None
-    try:
-        with Image.open(mask_path, formats=("PNG",)) as picture:
-            if picture.mode not in ("L", "P"):
-                raise ValueError(f"{mask_path.name} has mode {picture.mode}; expected 8-bit grey or palette with class numbers")
-            mask = np.asarray(picture).astype(np.uint8)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{mask_path.name} is not a readable PNG: {error}") from None
-    if mask.shape not in (samples, (samples[0] - 1, samples[1] - 1)):
-        raise ValueError(f"{mask_path.name} has {mask.shape} pixels, the heights {samples}; expected the same, or one less")
+
+    def check(picture: Image.Image) -> None:
+        if picture.mode not in ("L", "P"):
+            raise ValueError(f"{mask_path.name} has mode {picture.mode}; expected 8-bit grey or palette with class numbers")
+        size = (picture.height, picture.width)
+        if size not in (samples, (samples[0] - 1, samples[1] - 1)):
+            raise ValueError(f"{mask_path.name} has {size} pixels, the heights {samples}; expected the same, or one less")
+
+    mask = _png(mask_path, f"{mask_path.name}: ", check).astype(np.uint8)
     if mask.max() >= len(names):
         raise ValueError(f"{mask_path.name} has class {mask.max()}; known are 0 to {len(names) - 1}: {', '.join(names)}")
     rows, columns = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 from scene_examples import SMALL_PRIOR, dataset, trained, world
 from scipy.ndimage import gaussian_filter
 
-from export.scene import baselines, block, data, default_command, evaluate, histograms
+from export.scene import baselines, block, data, default_command, evaluate, histograms, obedience, seams
 from export.scene import trained as opened
-from export.scene.classes import CELLS
+from export.scene.classes import CELLS, GRASS, METRES_PER_CELL, WATER
 from export.scene.hillshade import coloured, hillshade, shaded_grey
+from export.scene.prior import Conditions
 from export.scene.seams import seam_figures
 from export.scene.tiles import Tiles, TileSource
 from export.scene.trained import Trained
@@ -56,25 +58,28 @@ def test_waves_depend_on_earlier_ones_only() -> None:
 
 
 def large(step: float = 0.0, change: bool = False) -> Tiles:
-    """Two by two tiles of gentle waves, with a step between the tiles and other ground on the right."""
+    """Two by two tiles of gentle waves, with a step between the tiles and other ground and objects on the right."""
     rng = np.random.default_rng(0)
     height = gaussian_filter(rng.normal(0.0, 10.0, (1, 129, 129)), (0.0, 2.0, 2.0))
     height[:, :, 65:] += step
-    ground = rng.integers(0, 2, (1, 128, 128)).astype(np.uint8)
+    ground, objects = rng.integers(0, 2, (2, 1, 128, 128)).astype(np.uint8)
     ground[:, :, 64:] += 4 * change
-    return Tiles(height.astype(np.float32), ground, np.zeros_like(ground))
+    objects[:, :, 64:] += 2 * change
+    return Tiles(height.astype(np.float32), ground, objects)
 
 
 def test_a_border_that_cannot_be_told_has_ratios_of_one() -> None:
     found = seam_figures(large())
-    assert all(found[f"{name}_ratio"] == pytest.approx(1.0, abs=0.2) for name in ("step", "bend", "mismatch"))
+    assert all(found[f"{name}_ratio"] == pytest.approx(1.0, abs=0.2) for name in seams.KINDS)
 
 
-def test_a_step_and_a_change_of_ground_show_at_the_border() -> None:
+def test_a_step_and_a_change_of_classes_show_at_the_border() -> None:
     found = seam_figures(large(step=8.0, change=True))
     assert found["step_ratio"] > 2.0
     assert found["bend_ratio"] > 2.0
-    assert found["mismatch_ratio"] > 1.4
+    assert found["ground_mismatch_ratio"] > 1.4
+    assert found["object_mismatch_ratio"] > 1.4
+    assert seam_figures(large(change=True))["step_ratio"] == pytest.approx(1.0, abs=0.2)
 
 
 def test_histograms_of_equal_sets_are_not_apart_and_of_others_they_are() -> None:
@@ -115,7 +120,7 @@ def test_a_report_and_a_default_page_are_written(model: Trained, tmp_path: Path,
     monkeypatch.setattr(default_command, "open_trained", lambda _: model)
     other = trained(tmp_path / "other", 3, model=dataclasses.replace(SMALL_PRIOR, kind="autoregressive"))
     monkeypatch.setattr(evaluate, "open_trained", lambda _: other)
-    monkeypatch.setattr(evaluate.EvaluateConfig, "blocks", 1)
+    monkeypatch.setattr(default_command, "EvaluateConfig", functools.partial(evaluate.EvaluateConfig, blocks=1, asked=2))
     default_command.DefaultConfig(
         source="run", name="waves", folder=tmp_path / "defaults", autoregressive="other", count=4, cache=tmp_path / "cache"
     ).run()
@@ -126,4 +131,43 @@ def test_a_report_and_a_default_page_are_written(model: Trained, tmp_path: Path,
     page = (tmp_path / "defaults" / "waves.md").read_text("utf-8")
     assert "FD-VGG of the hillshade, 4 tiles against 4 held-out ones" in page
     assert "![Slopes and heights" in page
+    assert "| object mismatch |" in page
+    assert "| painted sand |" in page
     assert (tmp_path / "defaults" / "waves-blocks.png").is_file()
+
+
+def test_a_part_of_a_default_is_measured_again_and_the_rest_stays(
+    model: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "load", lambda *_, split, **__: dataset([world(2)], split))
+    monkeypatch.chdir(tmp_path)
+    before = {"tiles_per_second": {"masked": 1.0}, "seams": {}}
+    measured = dataclasses.replace(model, record=model.record | {"metrics": before})
+    monkeypatch.setattr(default_command, "open_trained", lambda _: measured)
+    monkeypatch.setattr(default_command, "EvaluateConfig", functools.partial(evaluate.EvaluateConfig, blocks=1))
+    default_command.DefaultConfig(source="waves", name="waves", folder=tmp_path / "defaults", parts=("seams",)).run()
+    metrics = opened.load_default("waves", tmp_path / "defaults").record["metrics"]
+    assert metrics["tiles_per_second"] == before["tiles_per_second"]
+    assert metrics["seams"].keys() == {"generated", "data"}
+    assert metrics.keys() == before.keys()
+
+
+def test_what_conditions_do_is_what_tiles_have_that_are_asked_for_it() -> None:
+    def obedient(asked: Conditions) -> Tiles:
+        """Slopes and water as asked, the class painted; level grass where nothing is asked, and whatever biome is."""
+        brush = int(asked.painted[0, 0, 0])
+        rise = METRES_PER_CELL * max(float(asked.ruggedness[0]), 0.0)
+        height = np.tile(np.arange(CELLS + 1) * rise, (len(asked.biome), CELLS + 1, 1)).astype(np.float32)
+        ground = np.full((len(height), CELLS, CELLS), brush if brush >= 0 else GRASS, np.uint8)
+        ground[:, : round(CELLS * max(float(asked.water_share[0]), 0.0))] = WATER
+        return Tiles(height, ground, np.zeros_like(ground))
+
+    found = obedience.measure(obedient, 2, 16)
+    exact = {"0.1": 0.1, "0.25": 0.25, "0.5": 0.5, "0.75": 0.75}
+    assert found["asked"]["ruggedness"] == pytest.approx(exact, abs=1e-4)
+    assert found["asked"]["water_share"] == pytest.approx(exact, abs=0.01)
+    assert set(found["asked"]["painted"].values()) == {1.0}
+    assert (found["asked"]["biome"]["plains"], found["asked"]["biome"]["water"]) == (1.0, 0.0)
+    assert found["nothing_asked"]["painted"]["grass"] == 1.0
+    assert ("painted sand", 1.0, 0.0) in obedience.rows(found)
+    assert ("biome water", 0.0, 0.0) in obedience.rows(found)

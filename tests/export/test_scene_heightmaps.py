@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from bridge.scene_rules import ground_classes
-from export.scene import data
+from export.scene import data, heightmap_file
 from export.scene.classes import GROUND, METRES_PER_CELL, NOTHING
 from export.scene.heightmap_file import Reading, read, resample
 from export.scene.heightmap_folder import check_minimum, read_all, split_of
@@ -33,6 +35,26 @@ def tiff(path: Path, samples: np.ndarray = METRES, scale: float = 0.0, keys: tup
     tags += [(42113, 2, len(nodata) + 1, nodata, True)] if nodata else []
     tifffile.imwrite(path, samples, extratags=tags)
     return path
+
+
+def enormous_png(path: Path, side: int = 13_400, depth: int = 16) -> Path:
+    """A grey PNG whose header promises so many pixels; those that it has are none."""
+    header = struct.pack(">IIBBBBB", side, side, depth, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    parts = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return path
+
+
+def sparse(path: Path, size: int) -> None:
+    with path.open("wb") as file:
+        file.truncate(size)
+
+
+def lengthened(path: Path) -> None:
+    """A TIFF that promises a million rows."""
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["ImageLength"].overwrite(1_000_000)
 
 
 def test_a_png_of_16_bits_spans_low_to_high(tmp_path: Path) -> None:
@@ -71,11 +93,11 @@ def test_reducing_keeps_the_slopes(tmp_path: Path) -> None:
 
 def test_resampling_a_plane_gives_the_plane() -> None:
     plane = np.add.outer(np.arange(50.0), 2.0 * np.arange(60.0))
-    fine = resample(plane, 0.5)
+    fine = resample(plane, (0.5, 0.5))
     assert fine.shape == (99, 119)
     inner = np.s_[10:-10, 10:-10]
     assert np.allclose(fine[inner], np.add.outer(np.arange(99) * 0.5, np.arange(119.0))[inner], atol=1e-3)
-    coarse = resample(plane, 2.0)[5:-5, 5:-5]
+    coarse = resample(plane, (2.0, 2.0))[5:-5, 5:-5]
     assert np.allclose(coarse, np.add.outer(np.arange(25) * 2.0, np.arange(30) * 4.0)[5:-5, 5:-5], atol=0.01)
 
 
@@ -123,6 +145,18 @@ def holed() -> np.ndarray:
         ("nan.tif", lambda path: tiff(path, np.full((70, 70), np.nan, np.float32)), "4,900 heights are missing"),
         ("feet.tif", lambda path: tiff(path, METRES * 1000.0), r"heights from 5000 to 40000 metres; expected -12000 to 9000"),
         ("tiny.tif", lambda path: tiff(path, METRES[:30]), "covers 30 x 100 vertices 2 m apart; a tile needs 65 x 65"),
+        ("bomb.png", enormous_png, "more than the 67,108,864 samples that are read; cut it into parts"),
+        (
+            "large.png",
+            lambda path: enormous_png(path, side=8_200),
+            "8,200 x 8,200 samples; 2 x 2 to 67,108,864 in all are read",
+        ),
+        ("large.raw", lambda path: sparse(path, 2 * 8_200**2), "8,200 x 8,200 samples; 2 x 2 to 67,108,864 in all are read"),
+        (
+            "large.tif",
+            lambda path: lengthened(tiff(path)),
+            "a TIFF of [1000000, 100] samples; 2 x 2 to 67,108,864 in all are read",
+        ),
     ],
 )
 def test_a_bad_file_is_named_with_its_reason_and_skipped(tmp_path: Path, name: str, write: object, words: str) -> None:
@@ -148,6 +182,29 @@ def test_a_bad_mask_is_refused(tmp_path: Path, mask: np.ndarray, words: str) -> 
     png(tmp_path / "ramp.ground.png", mask)
     with pytest.raises(ValueError, match=words):
         read(path, Reading())
+
+
+def test_an_enormous_or_damaged_mask_skips_its_file_and_no_other(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        png(tmp_path / f"{name}.png")
+    enormous_png(tmp_path / "a.ground.png", depth=8)
+    (tmp_path / "b.objects.png").write_bytes((tmp_path / "b.png").read_bytes()[:60])
+    folder = read_all(tmp_path, Reading())
+    assert [world.name for world in folder.worlds] == ["c.png"]
+    (first, why), (second, because) = folder.left_out
+    assert (first, second) == ("a.png", "b.png")
+    assert why.startswith("a.ground.png: more than the 67,108,864")
+    assert because.startswith("b.objects.png")
+
+
+def test_a_map_that_would_become_too_large_is_refused_with_the_reduction_that_does(tmp_path: Path) -> None:
+    """A map in degrees of this size would be 300 million vertices; nothing of that is allocated."""
+    path = tiff(tmp_path / "srtm.tif", np.tile(METRES, (2, 2)), scale=1.0 / 640.0, keys=GEOGRAPHIC)
+    with pytest.raises(ValueError, match=r"covers 17307 x 17307 .* give --reading\.reduce 2\.2, or cut it") as refused:
+        read(path, Reading())
+    reduce = float(str(refused.value).split("--reading.reduce ")[1].split(",")[0])
+    assert heightmap_file.MAX_SAMPLES * 0.8 < (17307 / reduce) ** 2 < heightmap_file.MAX_SAMPLES
+    assert read(path, Reading(reduce=100.0)).cells == (173, 173)
 
 
 def test_too_few_height_maps_stop_with_the_reasons(tmp_path: Path) -> None:
@@ -189,7 +246,9 @@ def test_a_folder_becomes_a_data_set(tmp_path: Path) -> None:
     assert not train.datasheet.redistributable
 
 
-@pytest.mark.parametrize("options", [{"metres_per_sample": 0.0}, {"reduce": -1.0}, {"low": 5.0, "high": 5.0}])
+@pytest.mark.parametrize(
+    "options", [{"metres_per_sample": 0.0}, {"reduce": -1.0}, {"low": 5.0, "high": 5.0}, {"reduce": float("inf")}]
+)
 def test_an_impossible_reading_is_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be above 0 and low below high"):
         Reading(**options)
