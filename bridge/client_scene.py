@@ -29,17 +29,22 @@ class SceneCalls(Connection):
         coordinates: Sequence[tuple[int, int]] = (),
         *,
         codes: npt.NDArray[np.uint16] | None = None,
+        fit_world: bool = False,
         painted_ground: npt.NDArray[np.int8] | None = None,
         conditions: scene_service_pb2.SceneConditions | None = None,
         output: scene_service_pb2.SceneOutput | None = None,
         version: int = 0,
     ) -> scene_service_pb2.GenerateSceneResponse:
-        """Generate tiles of worlds in one message, or decode codes uint16[N, G, G] to tiles that fit each other."""
+        """Generate tiles of worlds in one message, or decode codes uint16[N, G, G] to tiles that fit each other.
+
+        With `fit_world` those of codes lie in the worlds of their seeds and conditions, any saved part of which comes back so.
+        """
         request = scene_service_pb2.GenerateSceneRequest(
             model=model_service_pb2.ModelSelector(name=model, version=version),
             seeds=seeds,
             coordinates=_coordinates(coordinates),
             codes=_optional(codes),
+            fit_world=fit_world,
             painted_ground=_optional(painted_ground),
             conditions=conditions,
             output=output,
@@ -117,12 +122,15 @@ class SceneCalls(Connection):
         coordinates: Sequence[tuple[int, int]] = (),
         *,
         path: scene_service_pb2.CameraPath | None = None,
+        codes: npt.NDArray[np.uint16] | None = None,
+        fit_world: bool = False,
         conditions: scene_service_pb2.SceneConditions | None = None,
         output: scene_service_pb2.SceneOutput | None = None,
         version: int = 0,
     ) -> Iterator[scene_service_pb2.StreamScenesResponse]:
         """Generate tiles by coordinates or along a camera's path; each comes when it is ready, and its index says which it is.
 
+        `codes` and `fit_world` are those of `generate_scene`, for coordinates.
         The call has no deadline: closing the iterator ends it.
         """
         request = scene_service_pb2.StreamScenesRequest(
@@ -130,6 +138,8 @@ class SceneCalls(Connection):
             seed=seed,
             coordinates=_coordinates(coordinates),
             path=path,
+            codes=_optional(codes),
+            fit_world=fit_world,
             conditions=conditions,
             output=output,
         )

@@ -1,4 +1,4 @@
-"""Tiles that fit tiles from outside: the neighbours of ExtendScene, and saved codes that are decoded to one world again."""
+"""Tiles that fit tiles from outside: the neighbours of ExtendScene and EditScene."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bridge.scene_card import Spec
 from bridge.scene_generation import decode_tile
 from bridge.scene_request import Conditions, check_classes, check_codes, check_heights
 from bridge.scene_tile import AROUND, Bytes, Floats, Ints, Neighbours, Offset, Tile, shared
-from bridge.scene_world import Worlds, dependencies, turn
+from bridge.scene_world import Worlds
 from bridge.spaces import offset_to_gltf
 from bridge.v1 import scene_service_pb2 as pb
 
@@ -92,21 +92,6 @@ def beside(tiles: Mapping[Offset, Tile], at: Offset) -> Neighbours:
     """Return the tiles that touch a place, by their offsets from it, in the order of AROUND."""
     around = {(x - at[0], y - at[1]): tile for (x, y), tile in tiles.items()}
     return {offset: around[offset] for offset in AROUND if offset in around}
-
-
-async def decode_together(model: ServedModel, codes: Ints, places: Sequence[Offset]) -> dict[Offset, Tile]:
-    """Decode codes int64[N, G, G] at their places (x, y): tiles fit those before them in the order of a world, as returned.
-
-    A tile depends on the same neighbours as in a world, where they are there, so that saved tiles come back bit by bit.
-    """
-    tiles: dict[Offset, Tile] = {}
-    for index in sorted(range(len(places)), key=lambda i: turn(places[i])):
-        if places[index] not in tiles:
-            x, y = places[index]
-            near = {(dx, dy): tiles[x + dx, y + dy] for dx, dy in AROUND if (x + dx, y + dy) in tiles}
-            seen = {offset: near[offset] for offset in dependencies(x, y) if offset in near}
-            tiles[x, y] = await decode_tile(model, codes[index], seen, near, begun=bool(tiles))
-    return tiles
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,6 +39,8 @@ class Tile:
 
 Neighbours = Mapping[Offset, Tile]
 NOBODY: Neighbours = MappingProxyType({})
+Owned = tuple[Tile, Neighbours]
+"""A tile with those neighbours whose edges its mesh takes over, if a mesh is asked for, the first owner first."""
 
 
 def grounds(neighbours: Neighbours) -> Grounds:

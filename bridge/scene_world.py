@@ -46,15 +46,16 @@ def turn(place: Offset) -> tuple[int, int, Offset]:
 
 def in_turn(place: Offset, around: Neighbours) -> Neighbours:
     """Return the tiles around a place in the order in which a world makes them."""
-    return dict(sorted(around.items(), key=lambda one: turn(_moved(place, one[0]))))
+    return dict(sorted(around.items(), key=lambda one: turn(moved(place, one[0]))))
 
 
 def before(place: Offset, around: Neighbours) -> Neighbours:
     """Return those tiles around a place that a world makes before the one there: the owners of what it shares with them."""
-    return {offset: tile for offset, tile in in_turn(place, around).items() if turn(_moved(place, offset)) < turn(place)}
+    return {offset: tile for offset, tile in in_turn(place, around).items() if turn(moved(place, offset)) < turn(place)}
 
 
-def _moved(place: Offset, offset: Offset) -> Offset:
+def moved(place: Offset, offset: Offset) -> Offset:
+    """Return the place that lies at an offset from another."""
     return place[0] + offset[0], place[1] + offset[1]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -16,14 +16,13 @@ from bridge.errors import InvalidArgument, ResourceExhausted
 from bridge.game_sessions import GameSessions
 from bridge.registry import Registry, ServedModel
 from bridge.scene_edit import edit, read_tile
-from bridge.scene_extension import beside, check_offsets, decode_together, of_world, resolve
+from bridge.scene_extension import check_offsets, of_world, resolve
 from bridge.scene_generation import decode_tile, draw_tile, encode_tile, make_tile
 from bridge.scene_output import Output, answer, check_output
 from bridge.scene_path import check_path, tiles_along
 from bridge.scene_request import (
     Conditions,
     check_classes,
-    check_codes,
     check_conditions,
     check_count,
     check_heights,
@@ -33,7 +32,8 @@ from bridge.scene_request import (
     check_places,
 )
 from bridge.scene_rules import ground_classes
-from bridge.scene_tile import NOBODY, Bytes, Neighbours, Offset, Tile
+from bridge.scene_saved import SavedTiles, check_saved
+from bridge.scene_tile import NOBODY, Bytes, Offset, Owned, Tile
 from bridge.scene_world import Worlds, before, in_turn
 from bridge.spaces import UNITS, check_space, grid_from_gltf, tile_to_gltf
 from bridge.v1 import scene_service_pb2 as pb
@@ -46,8 +46,6 @@ THREADS = 0
 MESSAGE_BYTES = 64
 TILES_AHEAD = 3
 Spec = scene_card.Spec
-Owned = tuple[Tile, Neighbours]
-"""A tile with those neighbours whose edges its mesh takes over, if a mesh is asked for, the first owner first."""
 
 
 class Service:
@@ -131,14 +129,14 @@ class Service:
     async def StreamScenes(self, request: pb.StreamScenesRequest) -> AsyncIterator[pb.StreamScenesResponse]:
         """Generate tiles, each sent when it is ready; a few are made ahead, and leaving the iteration stops the work."""
         model, spec, output = self._check(request.model, request.output)
-        conditions = check_conditions(request.conditions, spec)
         places = await self._stream_places(request, spec, output.space)
+        made = self._made(model, request, output, [request.seed] * len(places), places)
 
-        async def made(index: int) -> pb.SceneTile:
-            tile, owners = await self._of_world(model, request.seed, conditions, places[index], output)
+        async def answered(index: int) -> pb.SceneTile:
+            tile, owners = await made(index)
             return await asyncio.to_thread(answer, tile, spec, output, request.seed, places[index], owners)
 
-        async with aclosing(as_ready(made, len(places), TILES_AHEAD)) as tiles:
+        async with aclosing(as_ready(answered, len(places), TILES_AHEAD)) as tiles:
             async for index, tile in tiles:
                 served = model.served_by()
                 yield pb.StreamScenesResponse(model=served, index=index, tile_count=len(places), tile=tile)
@@ -151,15 +149,13 @@ class Service:
         self, model: ServedModel, request: pb.GenerateSceneRequest, output: Output, seeds: list[int], places: list[Offset]
     ) -> Callable[[int], Awaitable[Owned]]:
         """Return what makes a request's tiles: decoded from its codes, drawn under its paint, or out of their worlds."""
+        if request.HasField("painted_ground") and request.HasField("codes"):
+            raise InvalidArgument("is given beside codes, expected one of both", field="painted_ground")
+        made = self._made(model, request, output, seeds, places)
+        if not request.HasField("painted_ground"):
+            return made
         spec: Spec = model.spec
         conditions = check_conditions(request.conditions, spec)
-        if request.HasField("codes"):
-            if request.HasField("painted_ground"):
-                raise InvalidArgument("is given beside codes, expected one of both", field="painted_ground")
-            decoded = await decode_together(model, check_codes(request.codes, len(places), spec, "codes"), places)
-            return _given(decoded, places)
-        if not request.HasField("painted_ground"):
-            return lambda index: self._of_world(model, seeds[index], conditions, places[index], output)
         paint = (request.painted_ground, len(places), spec, output.space, "painted_ground")
         painted = await asyncio.to_thread(check_painted, *paint)
 
@@ -169,6 +165,24 @@ class Service:
             return tile, before(places[index], neighbours)
 
         return drawn
+
+    def _made(
+        self,
+        model: ServedModel,
+        request: pb.GenerateSceneRequest | pb.StreamScenesRequest,
+        output: Output,
+        seeds: list[int],
+        places: list[Offset],
+    ) -> Callable[[int], Awaitable[Owned]]:
+        """Return what makes a request's tiles without paint: decoded from its codes, or out of their worlds."""
+        conditions = check_conditions(request.conditions, model.spec)
+        if request.HasField("codes"):
+            codes = check_saved(request.codes, seeds, places, model, output.space)
+            saved = SavedTiles(model, codes, conditions, self._worlds if request.fit_world else None)
+            return lambda index: saved.owned(seeds[index], places[index])
+        if request.fit_world:
+            raise InvalidArgument("is set without codes, expected those of the tiles that are to fit", field="fit_world")
+        return lambda index: self._of_world(model, seeds[index], conditions, places[index], output)
 
     async def _of_world(self, model: ServedModel, seed: int, conditions: Conditions, place: Offset, output: Output) -> Owned:
         """Return a world's tile; for a mesh the tiles that it depends on too, which may have to be made again."""
@@ -185,6 +199,8 @@ class Service:
         if request.coordinates:
             check_count(len(request.coordinates), most, "coordinates")
             return [check_place(one, space, f"coordinates[{i}]") for i, one in enumerate(request.coordinates)]
+        if request.HasField("codes"):
+            raise InvalidArgument("are given for a path, expected coordinates in its stead", field="codes")
         length = spec.metres * UNITS[space]
         points = check_path(request.path, length, most)
         along = await asyncio.to_thread(tiles_along, points, request.path.view_distance / length, most)
@@ -197,14 +213,6 @@ class Service:
                 "ask for fewer or call StreamScenes"
             )
             raise ResourceExhausted(message, field="coordinates")
-
-
-def _given(tiles: Mapping[Offset, Tile], places: Sequence[Offset]) -> Callable[[int], Awaitable[Owned]]:
-    async def give(index: int) -> Owned:
-        place = places[index]
-        return tiles[place], before(place, beside(tiles, place))
-
-    return give
 
 
 def _tiles_to_encode(request: pb.EncodeSceneRequest, spec: Spec, max_tiles: int) -> list[Tile]:

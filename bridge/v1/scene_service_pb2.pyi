@@ -124,7 +124,7 @@ class SceneTile(_message.Message):
     def __init__(self, coordinate: _Optional[_Union[TileCoordinate, _Mapping]] = ..., codes: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., heights: _Optional[_Union[Heightmap, _Mapping]] = ..., ground: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., objects: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., instances: _Optional[_Union[ObjectInstances, _Mapping]] = ..., mesh: _Optional[bytes] = ..., side_metres: _Optional[float] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class GenerateSceneRequest(_message.Message):
-    __slots__ = ("model", "seeds", "coordinates", "conditions", "painted_ground", "codes", "output")
+    __slots__ = ("model", "seeds", "coordinates", "conditions", "painted_ground", "codes", "output", "fit_world")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     SEEDS_FIELD_NUMBER: _ClassVar[int]
     COORDINATES_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +132,7 @@ class GenerateSceneRequest(_message.Message):
     PAINTED_GROUND_FIELD_NUMBER: _ClassVar[int]
     CODES_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    FIT_WORLD_FIELD_NUMBER: _ClassVar[int]
     model: _model_service_pb2.ModelSelector
     seeds: _containers.RepeatedScalarFieldContainer[int]
     coordinates: _containers.RepeatedCompositeFieldContainer[TileCoordinate]
@@ -139,7 +140,8 @@ class GenerateSceneRequest(_message.Message):
     painted_ground: _tensor_pb2.Tensor
     codes: _tensor_pb2.Tensor
     output: SceneOutput
-    def __init__(self, model: _Optional[_Union[_model_service_pb2.ModelSelector, _Mapping]] = ..., seeds: _Optional[_Iterable[int]] = ..., coordinates: _Optional[_Iterable[_Union[TileCoordinate, _Mapping]]] = ..., conditions: _Optional[_Union[SceneConditions, _Mapping]] = ..., painted_ground: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., codes: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., output: _Optional[_Union[SceneOutput, _Mapping]] = ...) -> None: ...
+    fit_world: bool
+    def __init__(self, model: _Optional[_Union[_model_service_pb2.ModelSelector, _Mapping]] = ..., seeds: _Optional[_Iterable[int]] = ..., coordinates: _Optional[_Iterable[_Union[TileCoordinate, _Mapping]]] = ..., conditions: _Optional[_Union[SceneConditions, _Mapping]] = ..., painted_ground: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., codes: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., output: _Optional[_Union[SceneOutput, _Mapping]] = ..., fit_world: bool = ...) -> None: ...
 
 class GenerateSceneResponse(_message.Message):
     __slots__ = ("model", "tiles")
@@ -264,20 +266,24 @@ class CameraPath(_message.Message):
     def __init__(self, points: _Optional[_Iterable[_Union[MapPoint, _Mapping]]] = ..., view_distance: _Optional[float] = ...) -> None: ...
 
 class StreamScenesRequest(_message.Message):
-    __slots__ = ("model", "seed", "coordinates", "path", "conditions", "output")
+    __slots__ = ("model", "seed", "coordinates", "path", "conditions", "output", "codes", "fit_world")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     COORDINATES_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    CODES_FIELD_NUMBER: _ClassVar[int]
+    FIT_WORLD_FIELD_NUMBER: _ClassVar[int]
     model: _model_service_pb2.ModelSelector
     seed: int
     coordinates: _containers.RepeatedCompositeFieldContainer[TileCoordinate]
     path: CameraPath
     conditions: SceneConditions
     output: SceneOutput
-    def __init__(self, model: _Optional[_Union[_model_service_pb2.ModelSelector, _Mapping]] = ..., seed: _Optional[int] = ..., coordinates: _Optional[_Iterable[_Union[TileCoordinate, _Mapping]]] = ..., path: _Optional[_Union[CameraPath, _Mapping]] = ..., conditions: _Optional[_Union[SceneConditions, _Mapping]] = ..., output: _Optional[_Union[SceneOutput, _Mapping]] = ...) -> None: ...
+    codes: _tensor_pb2.Tensor
+    fit_world: bool
+    def __init__(self, model: _Optional[_Union[_model_service_pb2.ModelSelector, _Mapping]] = ..., seed: _Optional[int] = ..., coordinates: _Optional[_Iterable[_Union[TileCoordinate, _Mapping]]] = ..., path: _Optional[_Union[CameraPath, _Mapping]] = ..., conditions: _Optional[_Union[SceneConditions, _Mapping]] = ..., output: _Optional[_Union[SceneOutput, _Mapping]] = ..., codes: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., fit_world: bool = ...) -> None: ...
 
 class StreamScenesResponse(_message.Message):
     __slots__ = ("model", "index", "tile_count", "tile")

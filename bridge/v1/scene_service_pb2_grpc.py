@@ -92,7 +92,7 @@ class SceneServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EncodeScene(self, request, context):
-        """Turns height maps into codes: a few hundred bytes a tile, from which GenerateScene makes the tile again.
+        """Turns height maps into codes: a few hundred bytes a tile, from which GenerateScene and StreamScenes make about the same tile again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -100,7 +100,7 @@ class SceneServiceServicer(object):
 
     def StreamScenes(self, request, context):
         """Generates tiles of an endless world and sends each as soon as it is ready, so one that is quick overtakes one that waits for its
-        neighbours. A client that takes them slowly slows the sidecar down: it works only a few tiles ahead.
+        neighbours. A client that takes them slowly slows the sidecar down: it works only a few tiles ahead. Saved tiles come back by it too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -100,6 +100,16 @@ GENERATE = {
     ),
     "unknown code": ({"seeds": [1], "codes": grid(16, np.uint16, 4, (1,))}, "codes", "holds code 16, the model's are 0 to 15"),
     "codes of another grid": ({"seeds": [1], "codes": grid(1, np.uint16, 8, (1,))}, "codes.shape", "expected [1, 4, 4]"),
+    "a world without codes": (
+        {"seeds": [1], "fit_world": True},
+        "fit_world",
+        "is set without codes, expected those of the tiles",
+    ),
+    "a world under paint": (
+        {"seeds": [1], "fit_world": True, "painted_ground": grid(0, np.int8, rows=(1,))},
+        "fit_world",
+        "is set without codes",
+    ),
     "codes and paint": (
         {"seeds": [1], "codes": grid(1, np.uint16, 4, (1,)), "painted_ground": grid(0, np.int8, rows=(1,))},
         "painted_ground",
@@ -296,6 +306,19 @@ STREAM = {
     "a long way": ({"path": path((0, 0), (1e10, 0))}, "path.points", "ask in several calls", EXHAUSTED),
     "many tiles": ({"path": path((0, 0), (40_000, 0))}, "path", "1025 tiles in one call, expected at most 1024", EXHAUSTED),
     "far": ({"coordinates": [Place(y=FAR)]}, "coordinates[0].y", "worlds end there", INVALID),
+    "codes for a path": (
+        {"path": path((0, 0)), "codes": grid(1, np.uint16, 4, (1,))},
+        "codes",
+        "are given for a path, expected coordinates in its stead",
+        INVALID,
+    ),
+    "too few codes": (
+        {"coordinates": [Place(), Place(x=1)], "codes": grid(1, np.uint16, 4, (1,))},
+        "codes.shape",
+        "shape is [1, 4, 4], expected [2, 4, 4]",
+        INVALID,
+    ),
+    "a world without codes": ({"coordinates": [Place()], "fit_world": True}, "fit_world", "is set without codes", INVALID),
 }
 
 

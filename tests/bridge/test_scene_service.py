@@ -241,27 +241,6 @@ def test_given_classes_reach_the_encoder(island):
     np.testing.assert_array_equal(array(other.ground), ground)
 
 
-def test_a_saved_world_comes_back_bit_by_bit(island):
-    area = [(x, y) for y in range(-2, 3) for x in range(-2, 3)]
-    made = island.generate_scene("island", [8], area)
-    codes = np.stack([array(tile.codes) for tile in made.tiles])
-    again = island.generate_scene("island", [8], area, codes=codes)
-    assert again.tiles == made.tiles
-
-
-@BUSY
-@given(st.sets(st.tuples(st.integers(-2, 2), st.integers(-2, 2)), min_size=2), SPACES)
-def test_decoded_tiles_of_one_request_fit_each_other(island, area, space):
-    places = sorted(area)
-    codes = np.random.default_rng(len(places)).integers(0, 16, (len(places), 4, 4)).astype(np.uint16)
-    answer = island.generate_scene("island", [1], places, codes=codes, output=pb.SceneOutput(space=space))
-    tiles = {place: heights(tile.heights) for place, tile in zip(places, answer.tiles, strict=True)}
-    for (x, y), tile in tiles.items():
-        for dx, dy in AROUND:
-            if (x + dx, y + dy) in tiles:
-                np.testing.assert_array_equal(tile[shared((dx, dy))], tiles[x + dx, y + dy][shared((-dx, -dy))])
-
-
 def test_a_stream_brings_the_tiles_that_a_message_brings(island):
     places = [(3, 1), (0, 0), (-1, 4), (3, 1)]
     stream = sorted(island.stream_scenes("island", 6, places), key=lambda one: one.index)

@@ -50,73 +50,74 @@ namespace Metabridge.V1 {
             "Z3JvdW5kGAQgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIiCgdvYmplY3RzGAUg",
             "ASgLMhEuYnJpZGdlLnYxLlRlbnNvchItCglpbnN0YW5jZXMYBiABKAsyGi5i",
             "cmlkZ2UudjEuT2JqZWN0SW5zdGFuY2VzEgwKBG1lc2gYByABKAwSEwoLc2lk",
-            "ZV9tZXRyZXMYCCABKAESDAoEc2VlZBgJIAEoBCKjAgoUR2VuZXJhdGVTY2Vu",
+            "ZV9tZXRyZXMYCCABKAESDAoEc2VlZBgJIAEoBCK2AgoUR2VuZXJhdGVTY2Vu",
             "ZVJlcXVlc3QSJwoFbW9kZWwYASABKAsyGC5icmlkZ2UudjEuTW9kZWxTZWxl",
             "Y3RvchINCgVzZWVkcxgCIAMoBBIuCgtjb29yZGluYXRlcxgDIAMoCzIZLmJy",
             "aWRnZS52MS5UaWxlQ29vcmRpbmF0ZRIuCgpjb25kaXRpb25zGAQgASgLMhou",
             "YnJpZGdlLnYxLlNjZW5lQ29uZGl0aW9ucxIpCg5wYWludGVkX2dyb3VuZBgF",
             "IAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISIAoFY29kZXMYBiABKAsyES5icmlk",
             "Z2UudjEuVGVuc29yEiYKBm91dHB1dBgHIAEoCzIWLmJyaWRnZS52MS5TY2Vu",
-            "ZU91dHB1dCJgChVHZW5lcmF0ZVNjZW5lUmVzcG9uc2USIgoFbW9kZWwYASAB",
-            "KAsyEy5icmlkZ2UudjEuU2VydmVkQnkSIwoFdGlsZXMYAiADKAsyFC5icmlk",
-            "Z2UudjEuU2NlbmVUaWxlIsQBCg5TY2VuZU5laWdoYm91chIQCgh4X29mZnNl",
-            "dBgBIAEoBRIQCgh5X29mZnNldBgCIAEoBRIgCgVjb2RlcxgDIAEoCzIRLmJy",
-            "aWRnZS52MS5UZW5zb3ISJQoHaGVpZ2h0cxgEIAEoCzIULmJyaWRnZS52MS5I",
-            "ZWlnaHRtYXASIQoGZ3JvdW5kGAUgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIi",
-            "CgdvYmplY3RzGAYgASgLMhEuYnJpZGdlLnYxLlRlbnNvciKsAgoSRXh0ZW5k",
-            "U2NlbmVSZXF1ZXN0EicKBW1vZGVsGAEgASgLMhguYnJpZGdlLnYxLk1vZGVs",
-            "U2VsZWN0b3ISDAoEc2VlZBgCIAEoBBItCgpjb29yZGluYXRlGAMgASgLMhku",
-            "YnJpZGdlLnYxLlRpbGVDb29yZGluYXRlEi0KCm5laWdoYm91cnMYBCADKAsy",
-            "GS5icmlkZ2UudjEuU2NlbmVOZWlnaGJvdXISLgoKY29uZGl0aW9ucxgFIAEo",
-            "CzIaLmJyaWRnZS52MS5TY2VuZUNvbmRpdGlvbnMSKQoOcGFpbnRlZF9ncm91",
-            "bmQYBiABKAsyES5icmlkZ2UudjEuVGVuc29yEiYKBm91dHB1dBgHIAEoCzIW",
-            "LmJyaWRnZS52MS5TY2VuZU91dHB1dCJdChNFeHRlbmRTY2VuZVJlc3BvbnNl",
-            "EiIKBW1vZGVsGAEgASgLMhMuYnJpZGdlLnYxLlNlcnZlZEJ5EiIKBHRpbGUY",
-            "AiABKAsyFC5icmlkZ2UudjEuU2NlbmVUaWxlIsACChBFZGl0U2NlbmVSZXF1",
-            "ZXN0EicKBW1vZGVsGAEgASgLMhguYnJpZGdlLnYxLk1vZGVsU2VsZWN0b3IS",
-            "IgoEdGlsZRgCIAEoCzIULmJyaWRnZS52MS5TY2VuZVRpbGUSHwoEbWFzaxgD",
-            "IAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISDAoEc2VlZBgEIAEoBBIuCgpjb25k",
-            "aXRpb25zGAUgASgLMhouYnJpZGdlLnYxLlNjZW5lQ29uZGl0aW9ucxIpCg5w",
-            "YWludGVkX2dyb3VuZBgGIAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISJgoGb3V0",
-            "cHV0GAcgASgLMhYuYnJpZGdlLnYxLlNjZW5lT3V0cHV0Ei0KCm5laWdoYm91",
-            "cnMYCCADKAsyGS5icmlkZ2UudjEuU2NlbmVOZWlnaGJvdXIiWwoRRWRpdFNj",
-            "ZW5lUmVzcG9uc2USIgoFbW9kZWwYASABKAsyEy5icmlkZ2UudjEuU2VydmVk",
-            "QnkSIgoEdGlsZRgCIAEoCzIULmJyaWRnZS52MS5TY2VuZVRpbGUi7wEKEkVu",
-            "Y29kZVNjZW5lUmVxdWVzdBInCgVtb2RlbBgBIAEoCzIYLmJyaWRnZS52MS5N",
-            "b2RlbFNlbGVjdG9yEiUKB2hlaWdodHMYAiABKAsyFC5icmlkZ2UudjEuSGVp",
-            "Z2h0bWFwEiEKBmdyb3VuZBgDIAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISIgoH",
-            "b2JqZWN0cxgEIAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISKQoFc3BhY2UYBSAB",
-            "KA4yGi5icmlkZ2UudjEuQ29vcmRpbmF0ZVNwYWNlEhcKD21ldHJlc19wZXJf",
-            "Y2VsbBgGIAEoASKcAQoTRW5jb2RlU2NlbmVSZXNwb25zZRIiCgVtb2RlbBgB",
-            "IAEoCzITLmJyaWRnZS52MS5TZXJ2ZWRCeRIgCgVjb2RlcxgCIAEoCzIRLmJy",
-            "aWRnZS52MS5UZW5zb3ISIQoGZ3JvdW5kGAMgASgLMhEuYnJpZGdlLnYxLlRl",
-            "bnNvchIcChRoZWlnaHRfZXJyb3JzX21ldHJlcxgEIAMoAiIgCghNYXBQb2lu",
-            "dBIJCgF4GAEgASgBEgkKAXkYAiABKAEiSAoKQ2FtZXJhUGF0aBIjCgZwb2lu",
-            "dHMYASADKAsyEy5icmlkZ2UudjEuTWFwUG9pbnQSFQoNdmlld19kaXN0YW5j",
-            "ZRgCIAEoASL5AQoTU3RyZWFtU2NlbmVzUmVxdWVzdBInCgVtb2RlbBgBIAEo",
-            "CzIYLmJyaWRnZS52MS5Nb2RlbFNlbGVjdG9yEgwKBHNlZWQYAiABKAQSLgoL",
-            "Y29vcmRpbmF0ZXMYAyADKAsyGS5icmlkZ2UudjEuVGlsZUNvb3JkaW5hdGUS",
-            "IwoEcGF0aBgEIAEoCzIVLmJyaWRnZS52MS5DYW1lcmFQYXRoEi4KCmNvbmRp",
-            "dGlvbnMYBSABKAsyGi5icmlkZ2UudjEuU2NlbmVDb25kaXRpb25zEiYKBm91",
-            "dHB1dBgGIAEoCzIWLmJyaWRnZS52MS5TY2VuZU91dHB1dCKBAQoUU3RyZWFt",
-            "U2NlbmVzUmVzcG9uc2USIgoFbW9kZWwYASABKAsyEy5icmlkZ2UudjEuU2Vy",
-            "dmVkQnkSDQoFaW5kZXgYAiABKA0SEgoKdGlsZV9jb3VudBgDIAEoDRIiCgR0",
-            "aWxlGAQgASgLMhQuYnJpZGdlLnYxLlNjZW5lVGlsZSpiCgxIZWlnaHRGb3Jt",
-            "YXQSHQoZSEVJR0hUX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhkKFUhFSUdIVF9G",
-            "T1JNQVRfRkxPQVQzMhABEhgKFEhFSUdIVF9GT1JNQVRfVUlOVDE2EAIqaQoM",
-            "R3JvdW5kRm9ybWF0Eh0KGUdST1VORF9GT1JNQVRfVU5TUEVDSUZJRUQQABIZ",
-            "ChVHUk9VTkRfRk9STUFUX0NMQVNTRVMQARIfChtHUk9VTkRfRk9STUFUX1NQ",
-            "TEFUX1dFSUdIVFMQAjKZAwoMU2NlbmVTZXJ2aWNlElIKDUdlbmVyYXRlU2Nl",
-            "bmUSHy5icmlkZ2UudjEuR2VuZXJhdGVTY2VuZVJlcXVlc3QaIC5icmlkZ2Uu",
-            "djEuR2VuZXJhdGVTY2VuZVJlc3BvbnNlEkwKC0V4dGVuZFNjZW5lEh0uYnJp",
-            "ZGdlLnYxLkV4dGVuZFNjZW5lUmVxdWVzdBoeLmJyaWRnZS52MS5FeHRlbmRT",
-            "Y2VuZVJlc3BvbnNlEkYKCUVkaXRTY2VuZRIbLmJyaWRnZS52MS5FZGl0U2Nl",
-            "bmVSZXF1ZXN0GhwuYnJpZGdlLnYxLkVkaXRTY2VuZVJlc3BvbnNlEkwKC0Vu",
-            "Y29kZVNjZW5lEh0uYnJpZGdlLnYxLkVuY29kZVNjZW5lUmVxdWVzdBoeLmJy",
-            "aWRnZS52MS5FbmNvZGVTY2VuZVJlc3BvbnNlElEKDFN0cmVhbVNjZW5lcxIe",
-            "LmJyaWRnZS52MS5TdHJlYW1TY2VuZXNSZXF1ZXN0Gh8uYnJpZGdlLnYxLlN0",
-            "cmVhbVNjZW5lc1Jlc3BvbnNlMAFCEKoCDU1ldGFicmlkZ2UuVjFiBnByb3Rv",
-            "Mw=="));
+            "ZU91dHB1dBIRCglmaXRfd29ybGQYCCABKAgiYAoVR2VuZXJhdGVTY2VuZVJl",
+            "c3BvbnNlEiIKBW1vZGVsGAEgASgLMhMuYnJpZGdlLnYxLlNlcnZlZEJ5EiMK",
+            "BXRpbGVzGAIgAygLMhQuYnJpZGdlLnYxLlNjZW5lVGlsZSLEAQoOU2NlbmVO",
+            "ZWlnaGJvdXISEAoIeF9vZmZzZXQYASABKAUSEAoIeV9vZmZzZXQYAiABKAUS",
+            "IAoFY29kZXMYAyABKAsyES5icmlkZ2UudjEuVGVuc29yEiUKB2hlaWdodHMY",
+            "BCABKAsyFC5icmlkZ2UudjEuSGVpZ2h0bWFwEiEKBmdyb3VuZBgFIAEoCzIR",
+            "LmJyaWRnZS52MS5UZW5zb3ISIgoHb2JqZWN0cxgGIAEoCzIRLmJyaWRnZS52",
+            "MS5UZW5zb3IirAIKEkV4dGVuZFNjZW5lUmVxdWVzdBInCgVtb2RlbBgBIAEo",
+            "CzIYLmJyaWRnZS52MS5Nb2RlbFNlbGVjdG9yEgwKBHNlZWQYAiABKAQSLQoK",
+            "Y29vcmRpbmF0ZRgDIAEoCzIZLmJyaWRnZS52MS5UaWxlQ29vcmRpbmF0ZRIt",
+            "CgpuZWlnaGJvdXJzGAQgAygLMhkuYnJpZGdlLnYxLlNjZW5lTmVpZ2hib3Vy",
+            "Ei4KCmNvbmRpdGlvbnMYBSABKAsyGi5icmlkZ2UudjEuU2NlbmVDb25kaXRp",
+            "b25zEikKDnBhaW50ZWRfZ3JvdW5kGAYgASgLMhEuYnJpZGdlLnYxLlRlbnNv",
+            "chImCgZvdXRwdXQYByABKAsyFi5icmlkZ2UudjEuU2NlbmVPdXRwdXQiXQoT",
+            "RXh0ZW5kU2NlbmVSZXNwb25zZRIiCgVtb2RlbBgBIAEoCzITLmJyaWRnZS52",
+            "MS5TZXJ2ZWRCeRIiCgR0aWxlGAIgASgLMhQuYnJpZGdlLnYxLlNjZW5lVGls",
+            "ZSLAAgoQRWRpdFNjZW5lUmVxdWVzdBInCgVtb2RlbBgBIAEoCzIYLmJyaWRn",
+            "ZS52MS5Nb2RlbFNlbGVjdG9yEiIKBHRpbGUYAiABKAsyFC5icmlkZ2UudjEu",
+            "U2NlbmVUaWxlEh8KBG1hc2sYAyABKAsyES5icmlkZ2UudjEuVGVuc29yEgwK",
+            "BHNlZWQYBCABKAQSLgoKY29uZGl0aW9ucxgFIAEoCzIaLmJyaWRnZS52MS5T",
+            "Y2VuZUNvbmRpdGlvbnMSKQoOcGFpbnRlZF9ncm91bmQYBiABKAsyES5icmlk",
+            "Z2UudjEuVGVuc29yEiYKBm91dHB1dBgHIAEoCzIWLmJyaWRnZS52MS5TY2Vu",
+            "ZU91dHB1dBItCgpuZWlnaGJvdXJzGAggAygLMhkuYnJpZGdlLnYxLlNjZW5l",
+            "TmVpZ2hib3VyIlsKEUVkaXRTY2VuZVJlc3BvbnNlEiIKBW1vZGVsGAEgASgL",
+            "MhMuYnJpZGdlLnYxLlNlcnZlZEJ5EiIKBHRpbGUYAiABKAsyFC5icmlkZ2Uu",
+            "djEuU2NlbmVUaWxlIu8BChJFbmNvZGVTY2VuZVJlcXVlc3QSJwoFbW9kZWwY",
+            "ASABKAsyGC5icmlkZ2UudjEuTW9kZWxTZWxlY3RvchIlCgdoZWlnaHRzGAIg",
+            "ASgLMhQuYnJpZGdlLnYxLkhlaWdodG1hcBIhCgZncm91bmQYAyABKAsyES5i",
+            "cmlkZ2UudjEuVGVuc29yEiIKB29iamVjdHMYBCABKAsyES5icmlkZ2UudjEu",
+            "VGVuc29yEikKBXNwYWNlGAUgASgOMhouYnJpZGdlLnYxLkNvb3JkaW5hdGVT",
+            "cGFjZRIXCg9tZXRyZXNfcGVyX2NlbGwYBiABKAEinAEKE0VuY29kZVNjZW5l",
+            "UmVzcG9uc2USIgoFbW9kZWwYASABKAsyEy5icmlkZ2UudjEuU2VydmVkQnkS",
+            "IAoFY29kZXMYAiABKAsyES5icmlkZ2UudjEuVGVuc29yEiEKBmdyb3VuZBgD",
+            "IAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISHAoUaGVpZ2h0X2Vycm9yc19tZXRy",
+            "ZXMYBCADKAIiIAoITWFwUG9pbnQSCQoBeBgBIAEoARIJCgF5GAIgASgBIkgK",
+            "CkNhbWVyYVBhdGgSIwoGcG9pbnRzGAEgAygLMhMuYnJpZGdlLnYxLk1hcFBv",
+            "aW50EhUKDXZpZXdfZGlzdGFuY2UYAiABKAEirgIKE1N0cmVhbVNjZW5lc1Jl",
+            "cXVlc3QSJwoFbW9kZWwYASABKAsyGC5icmlkZ2UudjEuTW9kZWxTZWxlY3Rv",
+            "chIMCgRzZWVkGAIgASgEEi4KC2Nvb3JkaW5hdGVzGAMgAygLMhkuYnJpZGdl",
+            "LnYxLlRpbGVDb29yZGluYXRlEiMKBHBhdGgYBCABKAsyFS5icmlkZ2UudjEu",
+            "Q2FtZXJhUGF0aBIuCgpjb25kaXRpb25zGAUgASgLMhouYnJpZGdlLnYxLlNj",
+            "ZW5lQ29uZGl0aW9ucxImCgZvdXRwdXQYBiABKAsyFi5icmlkZ2UudjEuU2Nl",
+            "bmVPdXRwdXQSIAoFY29kZXMYByABKAsyES5icmlkZ2UudjEuVGVuc29yEhEK",
+            "CWZpdF93b3JsZBgIIAEoCCKBAQoUU3RyZWFtU2NlbmVzUmVzcG9uc2USIgoF",
+            "bW9kZWwYASABKAsyEy5icmlkZ2UudjEuU2VydmVkQnkSDQoFaW5kZXgYAiAB",
+            "KA0SEgoKdGlsZV9jb3VudBgDIAEoDRIiCgR0aWxlGAQgASgLMhQuYnJpZGdl",
+            "LnYxLlNjZW5lVGlsZSpiCgxIZWlnaHRGb3JtYXQSHQoZSEVJR0hUX0ZPUk1B",
+            "VF9VTlNQRUNJRklFRBAAEhkKFUhFSUdIVF9GT1JNQVRfRkxPQVQzMhABEhgK",
+            "FEhFSUdIVF9GT1JNQVRfVUlOVDE2EAIqaQoMR3JvdW5kRm9ybWF0Eh0KGUdS",
+            "T1VORF9GT1JNQVRfVU5TUEVDSUZJRUQQABIZChVHUk9VTkRfRk9STUFUX0NM",
+            "QVNTRVMQARIfChtHUk9VTkRfRk9STUFUX1NQTEFUX1dFSUdIVFMQAjKZAwoM",
+            "U2NlbmVTZXJ2aWNlElIKDUdlbmVyYXRlU2NlbmUSHy5icmlkZ2UudjEuR2Vu",
+            "ZXJhdGVTY2VuZVJlcXVlc3QaIC5icmlkZ2UudjEuR2VuZXJhdGVTY2VuZVJl",
+            "c3BvbnNlEkwKC0V4dGVuZFNjZW5lEh0uYnJpZGdlLnYxLkV4dGVuZFNjZW5l",
+            "UmVxdWVzdBoeLmJyaWRnZS52MS5FeHRlbmRTY2VuZVJlc3BvbnNlEkYKCUVk",
+            "aXRTY2VuZRIbLmJyaWRnZS52MS5FZGl0U2NlbmVSZXF1ZXN0GhwuYnJpZGdl",
+            "LnYxLkVkaXRTY2VuZVJlc3BvbnNlEkwKC0VuY29kZVNjZW5lEh0uYnJpZGdl",
+            "LnYxLkVuY29kZVNjZW5lUmVxdWVzdBoeLmJyaWRnZS52MS5FbmNvZGVTY2Vu",
+            "ZVJlc3BvbnNlElEKDFN0cmVhbVNjZW5lcxIeLmJyaWRnZS52MS5TdHJlYW1T",
+            "Y2VuZXNSZXF1ZXN0Gh8uYnJpZGdlLnYxLlN0cmVhbVNjZW5lc1Jlc3BvbnNl",
+            "MAFCEKoCDU1ldGFicmlkZ2UuVjFiBnByb3RvMw=="));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Metabridge.V1.AssetReflection.Descriptor, global::Metabridge.V1.ModelServiceReflection.Descriptor, global::Metabridge.V1.TensorReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Metabridge.V1.HeightFormat), typeof(global::Metabridge.V1.GroundFormat), }, null, new pbr::GeneratedClrTypeInfo[] {
@@ -128,7 +129,7 @@ namespace Metabridge.V1 {
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.Heightmap), global::Metabridge.V1.Heightmap.Parser, new[]{ "Values", "ScaleMetres", "OffsetMetres" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ObjectInstances), global::Metabridge.V1.ObjectInstances.Parser, new[]{ "Classes", "Positions", "Yaws", "Scales" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.SceneTile), global::Metabridge.V1.SceneTile.Parser, new[]{ "Coordinate", "Codes", "Heights", "Ground", "Objects", "Instances", "Mesh", "SideMetres", "Seed" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GenerateSceneRequest), global::Metabridge.V1.GenerateSceneRequest.Parser, new[]{ "Model", "Seeds", "Coordinates", "Conditions", "PaintedGround", "Codes", "Output" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GenerateSceneRequest), global::Metabridge.V1.GenerateSceneRequest.Parser, new[]{ "Model", "Seeds", "Coordinates", "Conditions", "PaintedGround", "Codes", "Output", "FitWorld" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.GenerateSceneResponse), global::Metabridge.V1.GenerateSceneResponse.Parser, new[]{ "Model", "Tiles" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.SceneNeighbour), global::Metabridge.V1.SceneNeighbour.Parser, new[]{ "XOffset", "YOffset", "Codes", "Heights", "Ground", "Objects" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.ExtendSceneRequest), global::Metabridge.V1.ExtendSceneRequest.Parser, new[]{ "Model", "Seed", "Coordinate", "Neighbours", "Conditions", "PaintedGround", "Output" }, null, null, null, null),
@@ -139,7 +140,7 @@ namespace Metabridge.V1 {
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.EncodeSceneResponse), global::Metabridge.V1.EncodeSceneResponse.Parser, new[]{ "Model", "Codes", "Ground", "HeightErrorsMetres" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.MapPoint), global::Metabridge.V1.MapPoint.Parser, new[]{ "X", "Y" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.CameraPath), global::Metabridge.V1.CameraPath.Parser, new[]{ "Points", "ViewDistance" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.StreamScenesRequest), global::Metabridge.V1.StreamScenesRequest.Parser, new[]{ "Model", "Seed", "Coordinates", "Path", "Conditions", "Output" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.StreamScenesRequest), global::Metabridge.V1.StreamScenesRequest.Parser, new[]{ "Model", "Seed", "Coordinates", "Path", "Conditions", "Output", "Codes", "FitWorld" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.StreamScenesResponse), global::Metabridge.V1.StreamScenesResponse.Parser, new[]{ "Model", "Index", "TileCount", "Tile" }, null, null, null, null)
           }));
     }
@@ -2885,6 +2886,7 @@ namespace Metabridge.V1 {
       paintedGround_ = other.paintedGround_ != null ? other.paintedGround_.Clone() : null;
       codes_ = other.codes_ != null ? other.codes_.Clone() : null;
       output_ = other.output_ != null ? other.output_.Clone() : null;
+      fitWorld_ = other.fitWorld_;
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -2929,7 +2931,7 @@ namespace Metabridge.V1 {
         = pb::FieldCodec.ForMessage(26, global::Metabridge.V1.TileCoordinate.Parser);
     private readonly pbc::RepeatedField<global::Metabridge.V1.TileCoordinate> coordinates_ = new pbc::RepeatedField<global::Metabridge.V1.TileCoordinate>();
     /// <summary>
-    /// Places of the tiles, one a seed, or any number for one seed; empty means (0, 0) for every seed.
+    /// Places of the tiles, one a seed, or any number for one seed; empty means (0, 0) for every seed. Each seed is a world of its own.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -2972,7 +2974,11 @@ namespace Metabridge.V1 {
     public const int CodesFieldNumber = 6;
     private global::Metabridge.V1.Tensor codes_;
     /// <summary>
-    /// Codes to decode in place of drawing them, uint16 [N, G, G], each at its coordinate: tiles of one request fit each other, and no others.
+    /// Codes to decode in place of drawing them, uint16 [N, G, G], one a tile; one that is named twice has the same both times. Those of one
+    /// world fit each other and, unless `fit_world` is set, nothing else. A tile that was drawn without paint comes back bit for bit when all
+    /// that it depends on are there: nothing where both its coordinates in glTF are even, the two tiles at its even sides where one is, all
+    /// eight around where none is. So a block does whose first and last rows and columns in glTF are even; others do with `fit_world`. A tile
+    /// that was extended or edited comes back as its codes alone tell it.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -2998,6 +3004,22 @@ namespace Metabridge.V1 {
       }
     }
 
+    /// <summary>Field number for the "fit_world" field.</summary>
+    public const int FitWorldFieldNumber = 8;
+    private bool fitWorld_;
+    /// <summary>
+    /// Whether the tiles of `codes` lie in the worlds of their seeds: those that they depend on, and that have no codes here, are made as
+    /// `conditions` have them. Under the seed and the conditions of its world, any part of it comes back bit for bit. Only beside codes.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool FitWorld {
+      get { return fitWorld_; }
+      set {
+        fitWorld_ = value;
+      }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -3020,6 +3042,7 @@ namespace Metabridge.V1 {
       if (!object.Equals(PaintedGround, other.PaintedGround)) return false;
       if (!object.Equals(Codes, other.Codes)) return false;
       if (!object.Equals(Output, other.Output)) return false;
+      if (FitWorld != other.FitWorld) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -3034,6 +3057,7 @@ namespace Metabridge.V1 {
       if (paintedGround_ != null) hash ^= PaintedGround.GetHashCode();
       if (codes_ != null) hash ^= Codes.GetHashCode();
       if (output_ != null) hash ^= Output.GetHashCode();
+      if (FitWorld != false) hash ^= FitWorld.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -3074,6 +3098,10 @@ namespace Metabridge.V1 {
         output.WriteRawTag(58);
         output.WriteMessage(Output);
       }
+      if (FitWorld != false) {
+        output.WriteRawTag(64);
+        output.WriteBool(FitWorld);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -3106,6 +3134,10 @@ namespace Metabridge.V1 {
         output.WriteRawTag(58);
         output.WriteMessage(Output);
       }
+      if (FitWorld != false) {
+        output.WriteRawTag(64);
+        output.WriteBool(FitWorld);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -3132,6 +3164,9 @@ namespace Metabridge.V1 {
       }
       if (output_ != null) {
         size += 1 + pb::CodedOutputStream.ComputeMessageSize(Output);
+      }
+      if (FitWorld != false) {
+        size += 1 + 1;
       }
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
@@ -3176,6 +3211,9 @@ namespace Metabridge.V1 {
           Output = new global::Metabridge.V1.SceneOutput();
         }
         Output.MergeFrom(other.Output);
+      }
+      if (other.FitWorld != false) {
+        FitWorld = other.FitWorld;
       }
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
@@ -3236,6 +3274,10 @@ namespace Metabridge.V1 {
             input.ReadMessage(Output);
             break;
           }
+          case 64: {
+            FitWorld = input.ReadBool();
+            break;
+          }
         }
       }
     #endif
@@ -3293,6 +3335,10 @@ namespace Metabridge.V1 {
               Output = new global::Metabridge.V1.SceneOutput();
             }
             input.ReadMessage(Output);
+            break;
+          }
+          case 64: {
+            FitWorld = input.ReadBool();
             break;
           }
         }
@@ -6728,6 +6774,8 @@ namespace Metabridge.V1 {
       path_ = other.path_ != null ? other.path_.Clone() : null;
       conditions_ = other.conditions_ != null ? other.conditions_.Clone() : null;
       output_ = other.output_ != null ? other.output_.Clone() : null;
+      codes_ = other.codes_ != null ? other.codes_.Clone() : null;
+      fitWorld_ = other.fitWorld_;
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -6827,6 +6875,36 @@ namespace Metabridge.V1 {
       }
     }
 
+    /// <summary>Field number for the "codes" field.</summary>
+    public const int CodesFieldNumber = 7;
+    private global::Metabridge.V1.Tensor codes_;
+    /// <summary>
+    /// Codes to decode in place of drawing them, uint16 [N, G, G], one a coordinate, as in GenerateSceneRequest.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public global::Metabridge.V1.Tensor Codes {
+      get { return codes_; }
+      set {
+        codes_ = value;
+      }
+    }
+
+    /// <summary>Field number for the "fit_world" field.</summary>
+    public const int FitWorldFieldNumber = 8;
+    private bool fitWorld_;
+    /// <summary>
+    /// Whether the tiles of `codes` lie in the world of the seed, as in GenerateSceneRequest.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool FitWorld {
+      get { return fitWorld_; }
+      set {
+        fitWorld_ = value;
+      }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -6848,6 +6926,8 @@ namespace Metabridge.V1 {
       if (!object.Equals(Path, other.Path)) return false;
       if (!object.Equals(Conditions, other.Conditions)) return false;
       if (!object.Equals(Output, other.Output)) return false;
+      if (!object.Equals(Codes, other.Codes)) return false;
+      if (FitWorld != other.FitWorld) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -6861,6 +6941,8 @@ namespace Metabridge.V1 {
       if (path_ != null) hash ^= Path.GetHashCode();
       if (conditions_ != null) hash ^= Conditions.GetHashCode();
       if (output_ != null) hash ^= Output.GetHashCode();
+      if (codes_ != null) hash ^= Codes.GetHashCode();
+      if (FitWorld != false) hash ^= FitWorld.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -6900,6 +6982,14 @@ namespace Metabridge.V1 {
         output.WriteRawTag(50);
         output.WriteMessage(Output);
       }
+      if (codes_ != null) {
+        output.WriteRawTag(58);
+        output.WriteMessage(Codes);
+      }
+      if (FitWorld != false) {
+        output.WriteRawTag(64);
+        output.WriteBool(FitWorld);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -6931,6 +7021,14 @@ namespace Metabridge.V1 {
         output.WriteRawTag(50);
         output.WriteMessage(Output);
       }
+      if (codes_ != null) {
+        output.WriteRawTag(58);
+        output.WriteMessage(Codes);
+      }
+      if (FitWorld != false) {
+        output.WriteRawTag(64);
+        output.WriteBool(FitWorld);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -6956,6 +7054,12 @@ namespace Metabridge.V1 {
       }
       if (output_ != null) {
         size += 1 + pb::CodedOutputStream.ComputeMessageSize(Output);
+      }
+      if (codes_ != null) {
+        size += 1 + pb::CodedOutputStream.ComputeMessageSize(Codes);
+      }
+      if (FitWorld != false) {
+        size += 1 + 1;
       }
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
@@ -6996,6 +7100,15 @@ namespace Metabridge.V1 {
           Output = new global::Metabridge.V1.SceneOutput();
         }
         Output.MergeFrom(other.Output);
+      }
+      if (other.codes_ != null) {
+        if (codes_ == null) {
+          Codes = new global::Metabridge.V1.Tensor();
+        }
+        Codes.MergeFrom(other.Codes);
+      }
+      if (other.FitWorld != false) {
+        FitWorld = other.FitWorld;
       }
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
@@ -7048,6 +7161,17 @@ namespace Metabridge.V1 {
             input.ReadMessage(Output);
             break;
           }
+          case 58: {
+            if (codes_ == null) {
+              Codes = new global::Metabridge.V1.Tensor();
+            }
+            input.ReadMessage(Codes);
+            break;
+          }
+          case 64: {
+            FitWorld = input.ReadBool();
+            break;
+          }
         }
       }
     #endif
@@ -7097,6 +7221,17 @@ namespace Metabridge.V1 {
               Output = new global::Metabridge.V1.SceneOutput();
             }
             input.ReadMessage(Output);
+            break;
+          }
+          case 58: {
+            if (codes_ == null) {
+              Codes = new global::Metabridge.V1.Tensor();
+            }
+            input.ReadMessage(Codes);
+            break;
+          }
+          case 64: {
+            FitWorld = input.ReadBool();
             break;
           }
         }

@@ -61,7 +61,7 @@ namespace Metabridge.V1
         }
 
         /// <summary>
-        /// Turns height maps into codes: a few hundred bytes a tile, from which GenerateScene makes the tile again.
+        /// Turns height maps into codes: a few hundred bytes a tile, from which GenerateScene and StreamScenes make about the same tile again.
         /// </summary>
         public Task<EncodeSceneResponse> EncodeSceneAsync(EncodeSceneRequest request, CallOptions options = default)
         {
@@ -70,7 +70,7 @@ namespace Metabridge.V1
 
         /// <summary>
         /// Generates tiles of an endless world and sends each as soon as it is ready, so one that is quick overtakes one that waits for its
-        /// neighbours. A client that takes them slowly slows the sidecar down: it works only a few tiles ahead.
+        /// neighbours. A client that takes them slowly slows the sidecar down: it works only a few tiles ahead. Saved tiles come back by it too.
         /// </summary>
         public Task StreamScenesAsync(StreamScenesRequest request, Func<StreamScenesResponse, Task> onMessage, CallOptions options = default)
         {
