@@ -25,9 +25,9 @@ def check_path(path: pb.CameraPath, tile_length: float, max_tiles: int) -> list[
     points = []
     for index, point in enumerate(path.points):
         for name, value in (("x", point.x), ("y", point.y)):
-            if not abs(value) / tile_length <= MAX_COORDINATE - max_tiles:
-                farthest = (MAX_COORDINATE - max_tiles) * tile_length
-                message = f"is {value:g}, expected {-farthest:g} to {farthest:g}; worlds end there"
+            farthest = MAX_COORDINATE * tile_length
+            if not abs(value) <= farthest:
+                message = f"is {value:.15g}, expected {-farthest:.15g} to {farthest:.15g}; worlds end there"
                 raise InvalidArgument(message, field=f"path.points[{index}].{name}")
         points.append((point.x / tile_length, point.y / tile_length))
     if not 0.0 <= path.view_distance < math.inf:
@@ -61,13 +61,16 @@ def _looks(points: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
 
 
 def _seen(x: float, y: float, view: float) -> list[tuple[int, int]]:
-    """Return the tiles of which a part lies within `view`, the nearest first."""
-    left, top = math.floor(x - view), math.floor(y - view)
-    columns, rows = np.arange(left, math.floor(x + view) + 1), np.arange(top, math.floor(y + view) + 1)
+    """Return the tiles of which a part lies within `view`, the nearest first; beyond the ends of the world there is none."""
+    columns, rows = (_between(math.floor(at - view), math.floor(at + view)) for at in (x, y))
     apart = np.hypot(_apart(columns, x)[None, :], _apart(rows, y)[:, None])
     row, column = np.nonzero(apart <= view)
     order = np.argsort(apart[row, column], kind="stable")
-    return [(left + int(column[i]), top + int(row[i])) for i in order]
+    return [(int(columns[column[i]]), int(rows[row[i]])) for i in order]
+
+
+def _between(first: int, last: int) -> npt.NDArray[np.int64]:
+    return np.arange(max(first, -MAX_COORDINATE), min(last, MAX_COORDINATE) + 1)
 
 
 def _apart(first: npt.NDArray[np.int64], at: float) -> npt.NDArray[np.float64]:

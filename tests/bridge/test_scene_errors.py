@@ -296,10 +296,16 @@ STREAM = {
     "no number": (
         {"path": path((0, 0), (NAN, 0))},
         "path.points[1].x",
-        "is nan, expected -6.87194e+10 to 6.87194e+10; worlds end there",
+        "is nan, expected -68719456000 to 68719456000; worlds end there",
         INVALID,
     ),
-    "beyond the end": ({"path": path((0, -1e300))}, "path.points[0].y", "is -1e+300", INVALID),
+    "far beyond the end": ({"path": path((0, -1e300))}, "path.points[0].y", "is -1e+300", INVALID),
+    "just beyond the end": (
+        {"path": path((32 * 2_147_483_000 + 0.5, 0))},
+        "path.points[0].x",
+        "is 68719456000.5, expected -68719456000 to 68719456000; worlds end there",
+        INVALID,
+    ),
     "a view without number": ({"path": path((0, 0), view=NAN)}, "path.view_distance", "is nan, expected a length", INVALID),
     "a view below 0": ({"path": path((0, 0), view=-1.0)}, "path.view_distance", "is -1", INVALID),
     "a view without end": ({"path": path((0, 0), view=1e9)}, "path.view_distance", "look less far", EXHAUSTED),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bridge.errors import ResourceExhausted
 from bridge.scene_path import tiles_along
+from bridge.scene_request import MAX_COORDINATE
 
 PLACES = st.integers(-48, 48).map(lambda eighths: eighths / 8)
 POINTS = st.lists(st.tuples(PLACES, PLACES), min_size=1, max_size=4)
@@ -46,3 +47,13 @@ def test_a_path_passes_over_its_tiles_in_order():
 def test_too_many_tiles_are_refused():
     with pytest.raises(ResourceExhausted, match="expected at most 4"):
         tiles_along([(0.5, 0.5), (4.5, 0.5)], 0.0, 4)
+
+
+@pytest.mark.parametrize("end", [MAX_COORDINATE, -MAX_COORDINATE])
+def test_a_path_goes_to_the_last_tile_and_sees_nothing_beyond(end):
+    inwards = -1 if end > 0 else 1
+    found = tiles_along([(end + 1.5 * inwards, 0.5), (float(end), 0.5)], 1.25, 100)
+    columns = {x for x, _ in found}
+    assert end in columns
+    assert max(abs(x) for x in columns) == MAX_COORDINATE
+    assert {y for _, y in found} == {-1, 0, 1}

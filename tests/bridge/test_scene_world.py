@@ -91,6 +91,21 @@ def test_worlds_reach_to_their_ends(island, place, space):
     assert np.isfinite(heights(tile.heights)).all()
 
 
+@pytest.mark.parametrize(
+    ("space", "side"), [(asset_pb2.COORDINATE_SPACE_UNITY, 32.0), (asset_pb2.COORDINATE_SPACE_UNREAL, 3200.0)]
+)
+def test_a_path_reaches_the_ends_of_a_world(island, space, side):
+    """The corner tile, as its coordinates give it."""
+    end = 2_147_483_000
+    path = pb.CameraPath(points=[pb.MapPoint(x=end * side, y=-end * side)], view_distance=0.75 * side)
+    output = pb.SceneOutput(space=space)
+    stream = [one.tile for one in island.stream_scenes("island", 3, path=path, output=output)]
+    assert {(tile.coordinate.x, tile.coordinate.y) for tile in stream} == {(end, -end), (end - 1, -end)}
+    assert [tile for tile in stream if tile.coordinate.x == end] == list(
+        island.generate_scene("island", [3], [(end, -end)], output=output).tiles
+    )
+
+
 class Held:
     """A session whose runs wait for a gate."""
 
