@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bridge.errors import InvalidArgument, ResourceExhausted
 from bridge.registry import ServedModel
 from bridge.scene_card import Spec
+from bridge.scene_claims import check_class_claim, check_height_claim
 from bridge.scene_generation import decode_tile
 from bridge.scene_request import Conditions, check_classes, check_codes, check_heights
 from bridge.scene_tile import AROUND, Bytes, Floats, Ints, Neighbours, Offset, Tile, shared
-from bridge.scene_world import Worlds
+from bridge.scene_world import Worlds, moved
 from bridge.spaces import offset_to_gltf
 from bridge.v1 import scene_service_pb2 as pb
 
 MIDDLE: Offset = (0, 0)
-CLAIM_SHARE = 0.5
-"""Share of the model's range of heights by which a neighbour may differ from what its codes decode to, on average.
-
-It is wide, since a tile that was fitted to others has taken over their edges, however far its own were.
-"""
+OF_WORLD = -1.0
+"""Step of the heights of a world's own tiles: below all others, whose bits give way to theirs."""
 
 
 def check_offsets(neighbours: Sequence[pb.SceneNeighbour], space: int) -> dict[Offset, int]:
@@ -59,31 +57,35 @@ async def resolve(
     neighbours: Sequence[pb.SceneNeighbour],
     space: int,
     world: WorldTile | None = None,
-    middle: Tile | None = None,
+    middle: tuple[Tile, float] | None = None,
 ) -> Neighbours:
     """Return the tiles around a place: from outside, from the world, or decoded to fit those that are known.
 
-    They must agree with each other, and with the tile in the middle where there is one. Without a world all need codes.
+    They must agree with each other, and with the tile in the middle where there is one, which comes with the metres of a step
+    of its heights, 0 for float32. Without a world all need codes.
     """
     spec: Spec = model.spec
     offsets = check_offsets(neighbours, space)
     fields = {offset: f"neighbours[{index}]" for offset, index in offsets.items()}
     given = {offset: _given(neighbours[i], spec, space, fields[offset]) for offset, i in offsets.items()}
-    known: dict[Offset, Tile] = {} if middle is None else {MIDDLE: middle}
+    known: dict[Offset, Tile] = {}
+    steps: dict[Offset, float] = {}
+    if middle is not None:
+        known[MIDDLE], steps[MIDDLE] = middle
     for offset, one in given.items():
         if one is None:
             if world is None:
                 raise InvalidArgument("are missing, expected those of a tile", field=f"{fields[offset]}.codes")
-            known[offset] = await world(offset)
+            known[offset], steps[offset] = await world(offset), OF_WORLD
         elif one.height is not None:
             decoded = await decode_tile(model, one.codes, {})
-            _check_claim(decoded, one.height, spec, f"{fields[offset]}.heights")
-            known[offset] = one.over(decoded)
-    _check_agreement(known, fields | {MIDDLE: "tile"})
+            known[offset], steps[offset] = one.over(decoded, spec, fields[offset]), one.step
+    _check_agreement(known, steps, fields | {MIDDLE: "tile"})
+    known = _settled(known, steps)
     for offset in AROUND:
         one = given.get(offset)
         if one is not None and offset not in known:
-            known[offset] = one.over(await decode_tile(model, one.codes, beside(known, offset)))
+            known[offset] = one.over(await decode_tile(model, one.codes, beside(known, offset)), spec, fields[offset])
     known.pop(MIDDLE, None)
     return known
 
@@ -96,21 +98,27 @@ def beside(tiles: Mapping[Offset, Tile], at: Offset) -> Neighbours:
 
 @dataclass(frozen=True, eq=False)
 class _Given:
-    """What a request says of a neighbour; what it leaves out is None."""
+    """What a request says of a neighbour; what it leaves out is None. `step` is its heights' in metres, 0 for float32."""
 
     codes: Ints
     height: Floats | None
+    step: float
     ground: Bytes | None
     objects: Bytes | None
 
-    def over(self, decoded: Tile) -> Tile:
-        """Return the tile that its codes decode to, with what is given in place of it."""
-        return Tile(
-            self.codes,
-            decoded.height if self.height is None else self.height,
-            decoded.ground if self.ground is None else self.ground,
-            decoded.objects if self.objects is None else self.objects,
-        )
+    def over(self, decoded: Tile, spec: Spec, field: str) -> Tile:
+        """Return the tile that its codes decode to, with what is given, and can be of that tile, in place of it."""
+        height, ground, objects = decoded.height, decoded.ground, decoded.objects
+        if self.height is not None:
+            check_height_claim(self.height, height, spec.height, f"{field}.heights")
+            height = self.height
+        if self.ground is not None:
+            check_class_claim(self.ground, ground, f"{field}.ground")
+            ground = self.ground
+        if self.objects is not None:
+            check_class_claim(self.objects, objects, f"{field}.objects")
+            objects = self.objects
+        return Tile(self.codes, height, ground, objects)
 
 
 def _given(one: pb.SceneNeighbour, spec: Spec, space: int, field: str) -> _Given | None:
@@ -125,26 +133,35 @@ def _given(one: pb.SceneNeighbour, spec: Spec, space: int, field: str) -> _Given
         for name, known in (("ground", spec.ground_classes), ("objects", spec.object_classes))
     )
     height = check_heights(one.heights, 0, spec, space, f"{field}.heights") if "heights" in beside_codes else None
-    return _Given(check_codes(one.codes, 0, spec, f"{field}.codes"), height, ground, objects)
+    return _Given(check_codes(one.codes, 0, spec, f"{field}.codes"), height, one.heights.scale_metres, ground, objects)
 
 
-def _check_claim(decoded: Tile, height: Floats, spec: Spec, field: str) -> None:
-    """Hold a neighbour's heights against those that its codes decode to."""
-    distance = float(np.abs(decoded.height - height).mean())
-    most = CLAIM_SHARE * (spec.height.high - spec.height.low)
-    if distance > most:
-        message = f"lie {distance:g} m from its codes' on average, expected at most {most:g}; encode it again"
-        raise InvalidArgument(message, field=field)
-
-
-def _check_agreement(tiles: Mapping[Offset, Tile], fields: Mapping[Offset, str]) -> None:
-    """Hold neighbours against each other: the vertices that two of them share must have the same bits."""
+def _check_agreement(tiles: Mapping[Offset, Tile], steps: Mapping[Offset, float], fields: Mapping[Offset, str]) -> None:
+    """Hold neighbours against each other: vertices that two of them share are equal, but for a step of uint16 heights."""
     for place, tile in tiles.items():
         for offset, other in beside(tiles, place).items():
-            mine, theirs = tile.height[shared(offset)], other.height[shared((-offset[0], -offset[1]))]
-            if not np.array_equal(mine, theirs):
-                row = int(np.argmax((mine != theirs).ravel()))
-                second = fields[place[0] + offset[0], place[1] + offset[1]]
-                message = f"has {mine.ravel()[row]:g} m on a vertex where {second} has {theirs.ravel()[row]:g} m"
-                field = f"{fields[place]}.heights"
-                raise InvalidArgument(f"{message}, expected equal numbers; take both from one answer", field=field)
+            mine, theirs = (one.ravel() for one in (tile.height[shared(offset)], other.height[shared(_back(offset))]))
+            step = max(steps[place], steps[moved(place, offset)], 0.0)
+            apart = np.abs(mine - theirs)
+            if (apart > step).any():
+                row = int(np.argmax(apart > step))
+                message = f"has {mine[row]:g} m on a vertex where {fields[moved(place, offset)]} has {theirs[row]:g} m"
+                wanted = f"numbers at most a step of {step:g} m apart" if step else "equal numbers"
+                raise InvalidArgument(
+                    f"{message}, expected {wanted}; take both from one answer", field=f"{fields[place]}.heights"
+                )
+
+
+def _settled(tiles: Mapping[Offset, Tile], steps: Mapping[Offset, float]) -> dict[Offset, Tile]:
+    """Return tiles whose shared vertices have the same bits: those of the world, else of the finest steps."""
+    settled: dict[Offset, Tile] = {}
+    for place in sorted(tiles, key=steps.__getitem__):
+        height = tiles[place].height.copy()
+        for offset, other in beside(settled, place).items():
+            height[shared(offset)] = other.height[shared(_back(offset))]
+        settled[place] = replace(tiles[place], height=height)
+    return settled
+
+
+def _back(offset: Offset) -> Offset:
+    return -offset[0], -offset[1]

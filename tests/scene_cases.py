@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bridge import tensors
+from bridge.spaces import GLTF
 from bridge.v1 import scene_service_pb2 as pb
 from bridge.v1.model_service_pb2 import ModelSelector
 
@@ -88,6 +89,25 @@ def stream_request(rows: int, seed: int) -> Any:
 def conditions() -> Any:
     amounts = {"ruggedness": pb.Amount(value=0.5), "water_share": pb.Amount(value=0.25)}
     return pb.SceneConditions(biome="mountains", **amounts)
+
+
+def extend(client: Any, seed: int, place: tuple[int, int], neighbours: Any, space: int = GLTF, **parts: Any) -> Any:
+    """Return the tile of the tiny scene "island" that fits its neighbours."""
+    request = pb.ExtendSceneRequest(
+        model=ModelSelector(name="island"),
+        seed=seed,
+        coordinate=pb.TileCoordinate(x=place[0], y=place[1]),
+        neighbours=neighbours,
+        output=pb.SceneOutput(space=space),
+        **parts,
+    )
+    return client.extend_scene(request).tile
+
+
+def outside(offset: tuple[int, int], tile: Any) -> Any:
+    """Return a tile with all that it holds as a neighbour."""
+    whole = {name: getattr(tile, name) for name in ("codes", "heights", "ground", "objects")}
+    return pb.SceneNeighbour(x_offset=offset[0], y_offset=offset[1], **whole)
 
 
 def hills(seed: int) -> np.ndarray:

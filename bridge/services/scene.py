@@ -105,7 +105,8 @@ class Service:
         tile = await read_tile(model, request.tile, output.space, "tile")
         neighbours = NOBODY
         if request.neighbours:
-            neighbours = await resolve(model, request.neighbours, output.space, middle=tile)
+            middle = tile, request.tile.heights.scale_metres
+            neighbours = await resolve(model, request.neighbours, output.space, middle=middle)
         edited = await edit(model, tile, mask, request.seed, place, conditions, painted, neighbours)
         owners = before(place, neighbours)
         made = await asyncio.to_thread(answer, edited, spec, output, request.tile.seed, place, owners)

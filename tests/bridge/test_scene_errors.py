@@ -132,6 +132,13 @@ def claimed(x=-1, y=0, height=1.0, code=3, **fields):
     return neighbour(x, y, codes=grid(code, np.uint16, 4), heights=flat(height), **fields)
 
 
+def edge_at(metres):
+    """Return heights of 1 m with an east edge at others."""
+    level = np.ones((17, 17), np.float32)
+    level[:, -1] = metres
+    return pb.Heightmap(values=tensor(level))
+
+
 EXTEND = {
     "itself": ([neighbour(0, 0)], "neighbours[0].x_offset", "(0, 0) is no place beside a tile"),
     "not beside": ([neighbour(2, 0)], "neighbours[0].x_offset", "(2, 0) is no place beside a tile"),
@@ -149,7 +156,27 @@ EXTEND = {
     "heights that its codes do not give": (
         [claimed(height=38.0)],
         "neighbours[0].heights",
-        "m from its codes' on average, expected at most 25",
+        "lie 37.5 m from their codes' on average, expected at most 8.26; encode them again",
+    ),
+    "an edge that nothing spreads": (
+        [neighbour(codes=grid(3, np.uint16, 4), heights=edge_at(30.0))],
+        "neighbours[0].heights",
+        "m or more from their codes' between these edges on 5 % of the vertices, expected at most",
+    ),
+    "a relief that its codes do not give": (
+        [
+            neighbour(
+                codes=grid(3, np.uint16, 4),
+                heights=pb.Heightmap(values=tensor(2 * np.sin(np.mgrid[:17, :17][1] * 1.5), np.float32)),
+            )
+        ],
+        "neighbours[0].heights",
+        "rise and fall otherwise than their codes' in the middle, by",
+    ),
+    "ground that its codes do not give": (
+        [neighbour(codes=grid(3, np.uint16, 4), ground=grid(3, np.uint8))],
+        "neighbours[0].ground",
+        "has other classes than its codes in 100% of the cells, expected at most 60%; encode it again",
     ),
     "a corner that another one has not": (
         [claimed(-1, 0, 1.0), claimed(0, -1, 1.5)],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from scene_cases import hills
+from scene_cases import extend, hills, outside
 from tiny_scene import SCENE_SPEC
 
 from bridge import spaces, tensors
@@ -15,9 +15,7 @@ from bridge.scene_rules import ground_classes
 from bridge.scene_tile import AROUND, shared
 from bridge.spaces import GLTF, UNITY, UNREAL
 from bridge.v1 import scene_service_pb2 as pb
-from bridge.v1.model_service_pb2 import ModelSelector
 
-MODEL = ModelSelector(name="island")
 SPACES = st.sampled_from([GLTF, UNITY, UNREAL])
 BUSY = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NAMES = [one["name"] for one in SCENE_SPEC["ground_classes"]]
@@ -32,23 +30,6 @@ def around(client, seed, place, space):
     places = [(place[0] + x, place[1] + y) for x, y in AROUND]
     answer = client.generate_scene("island", [seed], places, output=pb.SceneOutput(space=space))
     return dict(zip(AROUND, answer.tiles, strict=True))
-
-
-def extend(client, seed, place, neighbours, space=GLTF, **parts):
-    request = pb.ExtendSceneRequest(
-        model=MODEL,
-        seed=seed,
-        coordinate=pb.TileCoordinate(x=place[0], y=place[1]),
-        neighbours=neighbours,
-        output=pb.SceneOutput(space=space),
-        **parts,
-    )
-    return client.extend_scene(request).tile
-
-
-def outside(offset, tile):
-    whole = {name: getattr(tile, name) for name in ("codes", "heights", "ground", "objects")}
-    return pb.SceneNeighbour(x_offset=offset[0], y_offset=offset[1], **whole)
 
 
 @BUSY
@@ -159,13 +140,15 @@ def test_an_edit_with_neighbours_continues_them_and_keeps_the_edge(island):
 
 
 def test_an_edit_goes_on_with_the_classes_of_its_neighbours(island):
-    """East of the tile all is rock with houses: that begins in the masked cells at the edge; the rest does not know of it."""
+    """East of the tile lies rock with houses: that begins in the masked cells at the edge; the rest does not know of it."""
     (tile,) = island.generate_scene("island", [1], [(3, 2)]).tiles
     mask = np.zeros((16, 16), bool)
     mask[:, 8:] = True
     east = outside((1, 0), around(island, 1, (3, 2), GLTF)[1, 0])
-    east.ground.CopyFrom(tensors.from_array(np.full((16, 16), 3, np.uint8)))
-    east.objects.CopyFrom(tensors.from_array(np.full((16, 16), 2, np.uint8)))
+    for tensor, number in ((east.ground, 3), (east.objects, 2)):
+        classes = array(tensor).copy()
+        classes[:, :4] = number
+        tensor.CopyFrom(tensors.from_array(classes))
     edited = island.edit_scene("island", tile, mask, seed=9, neighbours=[east]).tile
     assert (array(edited.ground)[:, -1] == 3).all()
     assert (array(edited.objects)[:, -1] == 2).all()
