@@ -167,7 +167,7 @@ EXTEND = {
         [
             neighbour(
                 codes=grid(3, np.uint16, 4),
-                heights=pb.Heightmap(values=tensor(2 * np.sin(np.mgrid[:17, :17][1] * 1.5), np.float32)),
+                heights=pb.Heightmap(values=tensor(2 * np.sin(np.mgrid[:17, :17][1] * 1.5) + 0.5, np.float32)),
             )
         ],
         "neighbours[0].heights",

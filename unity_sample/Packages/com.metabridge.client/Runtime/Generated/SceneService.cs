@@ -3683,11 +3683,11 @@ namespace Metabridge.V1 {
     private global::Metabridge.V1.Heightmap heights_;
     /// <summary>
     /// Its heights, whose edge the new tile takes over; not set means those that its codes decode to. Against these they are held: with R the
-    /// model's range of heights and D the difference of the highest and the lowest that its codes alone decode to, they may lie R x 0.15 +
-    /// D x 0.5 from them on average, and R x 0.08 + D x 0.5 on 5 % of the vertices when the difference at the edges is spread over the tile.
-    /// In the middle half, what a polynomial of degree 3 leaves may differ by R x 0.001 + 0.75 x that of both (root mean squares). What an
-    /// answer or a request to encode holds passes; after an edit with a mask of many small holes, or with much noise, it may not: then encode
-    /// it again.
+    /// model's range of heights and D the difference of the highest and the lowest that its codes alone decode to, they may lie R x 0.08 +
+    /// D x 0.5 from them on 5 % of the vertices when the difference at the edges is spread over the tile, and R x 0.15 + D x 0.5 on average.
+    /// When that is more than R x 0.01 + D x 0.05 on average, what a polynomial of degree 3 leaves of both in the middle half may differ by
+    /// R x 0.001 + 0.75 x that of both (root mean squares). What an answer or a request to encode holds passes; after an edit with a mask of
+    /// many small holes, or with much noise, it may not: then encode it again.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
