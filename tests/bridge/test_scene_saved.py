@@ -38,12 +38,12 @@ def test_a_saved_world_comes_back_bit_by_bit(island):
 
 
 @BUSY
-@given(PLACES, st.integers(0, 2**64 - 1), SPACES)
-def test_any_part_of_a_world_comes_back_bit_by_bit_in_it(island, places, seed, space):
-    """Meshes, instances and all."""
+@given(PLACES, st.integers(0, 2**64 - 1), SPACES, st.sampled_from([pb.GROUND_FORMAT_CLASSES, pb.GROUND_FORMAT_SPLAT_WEIGHTS]))
+def test_any_part_of_a_world_comes_back_bit_by_bit_in_it(island, places, seed, space, form):
+    """Meshes, instances, weights and all."""
     order = sorted(places, reverse=True)
     conditions = pb.SceneConditions(biome="mountains")
-    output = pb.SceneOutput(space=space, return_mesh=True, return_instances=True)
+    output = pb.SceneOutput(space=space, return_mesh=True, return_instances=True, ground_format=form)
     made = list(island.generate_scene("island", [seed], order, conditions=conditions, output=output).tiles)
     world = {"codes": codes_of(made), "fit_world": True, "conditions": conditions, "output": output}
     assert list(island.generate_scene("island", [seed], order, **world).tiles) == made
