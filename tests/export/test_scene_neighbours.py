@@ -17,6 +17,7 @@ from bridge.v1.model_service_pb2 import ModelSelector
 from export.scene.to_onnx import export_scene
 from export.scene.trained import load_default
 
+pytestmark = pytest.mark.timeout(900)
 MODEL = ModelSelector(name="terrain")
 CONDITIONS = {
     3: pb.SceneConditions(),
