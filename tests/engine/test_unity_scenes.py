@@ -136,6 +136,15 @@ def test_what_it_extends_edits_and_decodes_is_pythons(client: Client, ran: Ran) 
     assert decoded[0].instances != unseeded[0].instances, "the seed of these tiles places nothing"
 
 
+@pytest.mark.parametrize("call", ["fitted", "decoded-stream"])
+def test_a_part_of_a_saved_world_comes_back_bit_for_bit(client: Client, ran: Ran, call: str) -> None:
+    tiles = client.generate_scene("island", [SEED], PLACES, conditions=CONDITIONS, output=OUTPUT).tiles
+    same(ran, call, tiles[1:])
+    codes = np.stack([tensors.to_array(tile.codes, "") for tile in tiles[1:]])
+    alone = client.generate_scene("island", [SEED], PLACES[1:], codes=codes, conditions=CONDITIONS, output=OUTPUT).tiles
+    assert [one.heights for one in alone] != [one.heights for one in tiles[1:]], "these tiles depend on no others"
+
+
 def test_what_it_paints_is_pythons(client: Client, ran: Ran) -> None:
     tiles = client.generate_scene("island", [SEED], PLACES, conditions=CONDITIONS, output=OUTPUT).tiles
     paint = np.full((16, 16), -1, np.int8)

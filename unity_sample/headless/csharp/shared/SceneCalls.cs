@@ -75,8 +75,23 @@ namespace Metabridge.Headless
             var places = new[] { Places[0], new TilePlace(1, 0) };
             var again = await client.DecodeAsync(Seed, new[] { codes, tiles[1].Codes }, places, Island());
             for (int i = 0; i < again.Length; i++) Write("decoded-" + i, again[i]);
+            await Saved(tiles);
             var known = await client.EncodeAsync(tiles[0].Heights, Island(), tiles[1].Ground, tiles[1].ObjectClasses, 2.0);
             report("encoded with classes", string.Join(" ", known));
+        }
+
+        // Two tiles of the world without those that they depend on.
+        async Task Saved(TerrainTile[] tiles)
+        {
+            var codes = new[] { tiles[1].Codes, tiles[2].Codes };
+            var places = new[] { tiles[1].Place, tiles[2].Place };
+            var fitted = await client.DecodeAsync(Seed, codes, places, Island(), fitWorld: true);
+            for (int i = 0; i < fitted.Length; i++) Write("fitted-" + i, fitted[i]);
+            await client.StreamDecodedAsync(Seed, codes, places, Island(), tile =>
+            {
+                Write("decoded-stream-" + Array.IndexOf(places, tile.Place), tile);
+                return Task.CompletedTask;
+            }, fitWorld: true);
         }
 
         async Task Painted(TerrainTile[] tiles)

@@ -41,18 +41,42 @@ namespace Metabridge
 
         /// <summary>
         /// Makes tiles from their codes, one array a place; tiles of one call fit each other. The seed of their world places their
-        /// objects. ArgumentException when the arrays are no squares of one size.
+        /// objects. With fitWorld the tiles lie in that world, made with these settings: those that they depend on, and that have no
+        /// codes here, are made too, so that any part of a saved world comes back bit for bit. ArgumentException when the arrays are no
+        /// squares of one size.
         /// </summary>
         public Task<TerrainTile[]> DecodeAsync(
             ulong seed,
             IReadOnlyList<ushort[]> codes,
             IEnumerable<TilePlace> places,
             SceneSettings settings,
+            bool fitWorld = false,
             CallOptions options = default)
         {
             var request = Request(seed, places, settings);
-            request.Codes = Tensors.FromUShorts(Joined(codes, nameof(codes), out int side), codes.Count, side, side);
+            request.Codes = Codes(codes);
+            request.FitWorld = fitWorld;
             return Generate(request, options);
+        }
+
+        /// <summary>
+        /// Makes tiles from their codes as DecodeAsync does, and hands over each as soon as it is ready, as StreamAsync does: for saved
+        /// worlds that do not fit into one message.
+        /// </summary>
+        public Task StreamDecodedAsync(
+            ulong seed,
+            IReadOnlyList<ushort[]> codes,
+            IEnumerable<TilePlace> places,
+            SceneSettings settings,
+            Func<TerrainTile, Task> onTile,
+            bool fitWorld = false,
+            CallOptions options = default)
+        {
+            var request = Streamed(seed, settings);
+            foreach (var place in places) request.Coordinates.Add(place.Message());
+            request.Codes = Codes(codes);
+            request.FitWorld = fitWorld;
+            return Stream(request, onTile, options);
         }
 
         /// <summary>
@@ -206,6 +230,11 @@ namespace Metabridge
             request.Seeds.Add(seed);
             foreach (var place in places) request.Coordinates.Add(place.Message());
             return request;
+        }
+
+        static Tensor Codes(IReadOnlyList<ushort[]> codes)
+        {
+            return Tensors.FromUShorts(Joined(codes, nameof(codes), out int side), codes.Count, side, side);
         }
 
         static Tensor Painted(sbyte[] ground)
