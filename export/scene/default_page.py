@@ -40,14 +40,15 @@ def _facts(trained: Trained, size: int) -> str:
     for part, network in (("VQ-VAE", trained.vqvae), ("prior", trained.prior)):
         stage = record["vqvae" if part == "VQ-VAE" else "prior"]
         count = sum(parameter.numel() for parameter in network.parameters())
-        rows.append((part, f"{count:,} parameters, {_shown(stage)}"))
+        then = "then the decoder alone" if part == "VQ-VAE" else "then"
+        rows.append((part, f"{count:,} parameters, {_shown(stage, then)}"))
     return "\n".join(["| | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in rows if value)])
 
 
-def _shown(stage: dict[str, Any]) -> str:
+def _shown(stage: dict[str, Any], then: str) -> str:
     """Tiles and hours of a network; of one that went on from earlier runs, those of each."""
     parts = [f"{run['tiles_seen']:,} tiles shown in {run['hours']:.2f} hours" for run in [*stage.get("earlier", []), stage]]
-    return parts[0] if len(parts) == 1 else f"{', then the decoder alone '.join(parts)}"
+    return f", {then} ".join(parts)
 
 
 def _measured(metrics: dict[str, Any]) -> str:

@@ -41,6 +41,8 @@ class PriorTrainConfig:
 
     vqvae: str = "runs/scene/terrain"
     """The VQ-VAE: a default, run folder or checkpoint; its options say what worlds are used."""
+    start_from: str = ""
+    """Begin with the weights of another prior of the same shape over the same codes: a default, run folder or checkpoint."""
     run: str = "terrain-prior"
     """Name of the run: its folder is <runs>/scene/<run>."""
     runs: Path = Path("runs")

@@ -41,6 +41,7 @@ class PriorTrainer:
         groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
         self.step, self.seconds = 0, 0.0
+        self.earlier: list[dict[str, Any]] = []
         self.metrics: dict[str, float] = {}
 
     @property
@@ -49,6 +50,12 @@ class PriorTrainer:
         config = self.config
         halvings = self.step * config.batch / (config.halve_ktiles * 1000) if config.halve_ktiles else 0.0
         return config.learning_rate * min(1.0, (self.step + 1) / config.warm_up) * 0.5**halvings
+
+    def start_from(self, prior: priors.Prior, stages: list[dict[str, Any]]) -> None:
+        """Takes the weights of a prior of the same shape, and remembers the runs that led to it, the first one first."""
+        for network in (self.prior, self.average):
+            network.load_state_dict(prior.state_dict())
+        self.earlier = stages
 
     def networks(self) -> dict[str, nn.Module]:
         """All networks that learn, by name."""
@@ -92,6 +99,7 @@ class PriorTrainer:
             "vqvae_fingerprint": fingerprint(self.vqvae),
             "step": self.step,
             "seconds": self.seconds,
+            "earlier": self.earlier,
             "metrics": self.metrics,
             "prior": self.prior.state_dict(),
             "average": self.average.state_dict(),
@@ -107,6 +115,7 @@ class PriorTrainer:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds, self.metrics = state["step"], state["seconds"], dict(state["metrics"])
+        self.earlier = list(state["earlier"])
 
     def _batch(self, windows: CodeWindows, chosen: np.ndarray, rng: np.random.Generator) -> Batch:
         return batch(windows, chosen, self.vqvae.codes, self.config, rng)

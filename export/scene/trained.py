@@ -134,7 +134,7 @@ def load_checkpoint(path: Path) -> Trained:
         "datasheet": below["datasheet"],
         "metrics": {},
         "vqvae": recorded(below) | {"earlier": below["earlier"]},
-        "prior": recorded(state),
+        "prior": recorded(state) | {"earlier": state["earlier"]},
     }
     prior = build_prior(state["config"], record["vqvae"]["config"], state["average"])
     return Trained(build_vqvae(below["config"], below["model"]), prior, record)

@@ -8,15 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scene_examples import SMALL_PRIOR, prior_trainer, trainer
+from scene_examples import SMALL, SMALL_PRIOR, dataset, prior_trainer, trainer, world
 
-from export.scene import masking, sample
+from export.scene import data, masking, sample
 from export.scene.code_windows import CodeWindows, cached, encode_windows
+from export.scene.config import TrainConfig
 from export.scene.labels import painted
 from export.scene.prior import FREE, Conditions, build
 from export.scene.prior_config import PriorConfig, PriorTrainConfig
 from export.scene.reconstruction import encode
 from export.scene.tiles import TileSource, neighbourhood
+from export.scene.train import train
+from export.scene.train_prior import build as train_prior_trainer
+from export.scene.train_prior import train_prior
+from export.scene.trained import load_checkpoint
 
 CODES, GRID, MARGIN = 32, 16, 4
 AUTOREGRESSIVE = dataclasses.replace(SMALL_PRIOR, kind="autoregressive")
@@ -211,6 +216,35 @@ def test_a_prior_that_is_restored_goes_on_bit_for_bit(tmp_path: Path, model: Pri
         states = [getattr(made, name).state_dict() for made in (whole, second)]
         assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
     assert second.metrics == whole.metrics
+
+
+@pytest.mark.usefixtures("small_worlds")
+def test_a_prior_goes_on_from_another_and_names_it(tmp_path: Path) -> None:
+    shape = {"runs": tmp_path, "cache": tmp_path / "cache", "batch": 4, "log_every": 1}
+    below, other = (
+        train(TrainConfig(**shape, run=run, seed=seed, ktiles=0.008, model=SMALL)) for run, seed in (("a", 1), ("b", 2))
+    )
+    config = PriorTrainConfig(**shape, vqvae=str(below.parent), run="first", windows=4, ktiles=0.02, model=SMALL_PRIOR)
+    first = load_checkpoint(train_prior(config))
+    second = dataclasses.replace(config, run="second", start_from=str(tmp_path / "scene" / "first"), ktiles=0.004)
+    for name, weight in train_prior_trainer(second).prior.state_dict().items():
+        assert torch.equal(weight, first.prior.state_dict()[name])
+    record = load_checkpoint(train_prior(second)).record["prior"]
+    assert [stage["tiles_seen"] for stage in [*record["earlier"], record]] == [20, 4]
+    again = load_checkpoint(train_prior(dataclasses.replace(second, resume=True, ktiles=0.008))).record["prior"]
+    assert [stage["tiles_seen"] for stage in [*again["earlier"], again]] == [20, 8]
+    wider = dataclasses.replace(second, run="wide", model=dataclasses.replace(SMALL_PRIOR, width=2 * SMALL_PRIOR.width))
+    with pytest.raises(ValueError, match=r"has another shape: width is \d+ here, \d+ there; give the same --model options"):
+        train_prior(wider)
+    with pytest.raises(ValueError, match="draws codes of another VQ-VAE than"):
+        train_prior(dataclasses.replace(second, run="strange", vqvae=str(other.parent)))
+
+
+@pytest.fixture
+def small_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small ones in place of the built-in worlds."""
+    sets = {"train": dataset([world(0), world(1)]), "held-out": dataset([world(2)], "held-out")}
+    monkeypatch.setattr(data, "load", lambda *_, split, **__: sets[split])
 
 
 def test_a_prior_is_not_restored_onto_other_codes(tmp_path: Path) -> None:
