@@ -179,7 +179,8 @@ namespace Metabridge.V1 {
     /// </summary>
     [pbr::OriginalName("GROUND_FORMAT_CLASSES")] Classes = 1,
     /// <summary>
-    /// float32 [T, T, classes], from 0 to 1 and with the sum 1 in every cell; each class fades into its neighbours over one cell.
+    /// float32 [T, T, classes], from 0 to 1 and with the sum 1 in every cell; each class fades into its neighbours over one cell, across a
+    /// border in the tile that the world makes later.
     /// </summary>
     [pbr::OriginalName("GROUND_FORMAT_SPLAT_WEIGHTS")] SplatWeights = 2,
   }
