@@ -117,7 +117,7 @@ def training_curves(*runs: str) -> tuple[dict[str, Curve], str] | None:
         folder = Path(run).parent if Path(run).is_file() else Path(run)
         if not (folder / "config.json").is_file():
             continue
-        events = EventAccumulator(str(folder)).Reload()
+        events = _events(folder)
         for name in CURVES:
             if name in events.Tags()["scalars"]:
                 return {folder.name: read_curve(folder, name)}, name
