@@ -12,10 +12,17 @@ from bridge.__main__ import main
 
 @pytest.fixture
 def port():
-    """A port that is free, and whose next one is."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return min(probe.getsockname()[1], 65_000)
+    """A port that is free, and whose next one is: the doctor probes both."""
+    for _ in range(100):
+        with socket.socket() as probe, socket.socket() as following:
+            probe.bind(("127.0.0.1", 0))
+            number = probe.getsockname()[1]
+            try:
+                following.bind(("127.0.0.1", number + 1))
+            except (OSError, OverflowError):
+                continue
+            return number
+    raise AssertionError("no two free ports beside each other in 100 tries")
 
 
 def told(capsys, port, models):
