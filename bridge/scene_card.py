@@ -21,6 +21,7 @@ MAX_CLASSES = 64
 MAX_CODES = 1 << 16
 MAX_METRES_PER_CELL = 1000.0
 MAX_HEIGHT = 20_000.0
+MAX_KINDS = 4096
 NO_OBJECT = "none"
 Shapes = dict[str, tuple[str, list[int | str]]]
 
@@ -53,6 +54,14 @@ class ObjectClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     yaw_steps: int = 0
 
 
+class Kind(msgspec.Struct, frozen=True, array_like=True):
+    """What a real tile is like: its biome, by its number, its ruggedness and its share of water."""
+
+    biome: int
+    ruggedness: float
+    water_share: float
+
+
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The scene section of a card.
 
@@ -61,7 +70,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     a ring of the neighbours' nearest cells too, by which a tile goes on with what stands there. Object class 0 is called
     "none". `height` (metres) bounds what the decoder gives; the water level is 0. `ruggedness` and `water_share` are the ranges
     of the conditions, from 0 up. `steps` is how often a tile is refined by default; `choice_temperature` weighs the noise by
-    which the codes of a step are chosen.
+    which the codes of a step are chosen. `climate` is a sample of what real tiles are like, alike ones after each other, from
+    which worlds take what is not asked for; it may be empty.
     """
 
     tile_cells: int
@@ -78,6 +88,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     height: Range
     steps: int
     choice_temperature: float
+    climate: list[Kind] = []
 
     @property
     def grid(self) -> int:
@@ -114,6 +125,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         self._check_sizes()
         self._check_ranges()
         self._check_classes()
+        self._check_climate()
         self._check_graphs(card)
 
     def _check_sizes(self) -> None:
@@ -152,6 +164,14 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             _within(f'yaw_steps of "{thing.name}"', thing.yaw_steps, 0, 360)
             if not 0.0 < thing.scale.low <= thing.scale.high < math.inf:
                 raise ValueError(f'scale of "{thing.name}" is {thing.scale}, expected a range above 0')
+
+    def _check_climate(self) -> None:
+        if len(self.climate) > MAX_KINDS:
+            raise ValueError(f"climate has {len(self.climate)} kinds of tiles, expected at most {MAX_KINDS}")
+        for number, kind in enumerate(self.climate):
+            _within(f"biome of climate[{number}]", kind.biome, 0, len(self.biomes) - 1)
+            for name, bounds in (("ruggedness", self.ruggedness), ("water_share", self.water_share)):
+                _within(f"{name} of climate[{number}]", getattr(kind, name), bounds.low, bounds.high)
 
     def _check_graphs(self, card: ModelCard) -> None:
         expected = self.graphs()

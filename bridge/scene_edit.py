@@ -10,9 +10,10 @@ import numpy.typing as npt
 from bridge.registry import ServedModel
 from bridge.scene_card import Spec
 from bridge.scene_class_seams import missing
+from bridge.scene_climate import Conditions
 from bridge.scene_fill import filled_classes, filled_heights
 from bridge.scene_generation import Arrays, decode, draw_codes, encode_tile, likely_classes
-from bridge.scene_request import Conditions, check_classes, check_codes, check_heights
+from bridge.scene_request import check_classes, check_codes, check_heights
 from bridge.scene_rules import ground_classes
 from bridge.scene_seams import fitted
 from bridge.scene_tile import Ints, Neighbours, Offset, Tile, grounds, surrounded

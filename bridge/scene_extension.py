@@ -11,8 +11,9 @@ from bridge.errors import InvalidArgument, ResourceExhausted
 from bridge.registry import ServedModel
 from bridge.scene_card import Spec
 from bridge.scene_claims import check_class_claim, check_height_claim
+from bridge.scene_climate import Conditions
 from bridge.scene_generation import decode_tile
-from bridge.scene_request import Conditions, check_classes, check_codes, check_heights
+from bridge.scene_request import check_classes, check_codes, check_heights
 from bridge.scene_tile import AROUND, Bytes, Floats, Ints, Neighbours, Offset, Tile, shared
 from bridge.scene_world import Worlds, moved
 from bridge.spaces import offset_to_gltf

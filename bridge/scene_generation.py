@@ -17,8 +17,8 @@ from bridge.errors import FailedPrecondition
 from bridge.registry import ServedModel
 from bridge.scene_card import FREE, Spec
 from bridge.scene_class_seams import likelihoods
+from bridge.scene_climate import Conditions, completed
 from bridge.scene_decoding import MaskedDrawing, place
-from bridge.scene_request import Conditions
 from bridge.scene_seams import Doubles, fitted
 from bridge.scene_tile import Bytes, Floats, Ints, Neighbours, Offset, Tile, grounds, surrounded
 
@@ -33,8 +33,13 @@ async def make_tile(model: ServedModel, seed: int, at: Offset, conditions: Condi
 async def draw_tile(
     model: ServedModel, seed: int, at: Offset, conditions: Conditions, neighbours: Neighbours, painted: Ints | None = None
 ) -> Tile:
-    """Draw a tile like `make_tile`, with ground classes int64[G, G] asked for at its codes."""
+    """Draw a tile like `make_tile`, with ground classes int64[G, G] asked for at its codes.
+
+    Where nothing is painted the world's climate says what is not asked for.
+    """
     spec: Spec = model.spec
+    if painted is None or (painted == FREE).all():
+        conditions = completed(spec.climate, conditions, seed, at)
     masks = np.full((spec.grid, spec.grid), spec.mask_token, np.int64)
     codes = await draw_codes(model, seed, at, conditions, surrounded(spec, masks, neighbours, spec.prior_margin), painted)
     return await decode_tile(model, codes, neighbours, begun=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from bridge import tensors
 from bridge.errors import InvalidArgument, ResourceExhausted
 from bridge.model_card import TensorSpec
 from bridge.scene_card import FREE, MAX_STEPS, Range, Spec
+from bridge.scene_climate import Conditions
 from bridge.scene_tile import Bytes, Floats, Ints, Offset
 from bridge.spaces import grid_to_gltf, tile_to_gltf
 from bridge.v1 import scene_service_pb2 as pb
@@ -22,16 +22,6 @@ MAX_COORDINATE = 2_147_483_000
 TOLERANCE_METRES = 0.01
 """How far a height may lie outside the model's range: what rounding to uint16 and back may cost."""
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What a world is to be like, as the prior takes it: -1 is free; `steps` 0 is the model's default."""
-
-    biome: int = FREE
-    ruggedness: float = FREE
-    water_share: float = FREE
-    steps: int = 0
 
 
 def check_conditions(given: pb.SceneConditions, spec: Spec, field: str = "conditions") -> Conditions:
@@ -47,7 +37,8 @@ def check_conditions(given: pb.SceneConditions, spec: Spec, field: str = "condit
             message = f"is {amount:g}, expected {bounds.low:g} to {bounds.high:g}"
             raise InvalidArgument(message, field=f"{field}.{name}.value")
         amounts[name] = amount
-    return Conditions(biome=spec.biomes.index(given.biome) if given.biome else FREE, steps=given.steps, **amounts)
+    biome = spec.biomes.index(given.biome) if given.biome else FREE
+    return Conditions(biome, steps=given.steps, climate=not given.ignore_climate, **amounts)
 
 
 def check_place(coordinate: pb.TileCoordinate, space: int, field: str) -> Offset:

@@ -10,8 +10,9 @@ import numpy as np
 
 from bridge.errors import InvalidArgument
 from bridge.registry import ServedModel
+from bridge.scene_climate import Conditions
 from bridge.scene_generation import decode_tile, make_tile
-from bridge.scene_request import Conditions, check_codes
+from bridge.scene_request import check_codes
 from bridge.scene_tile import AROUND, Ints, Neighbours, Offset, Owned, Tile
 from bridge.scene_world import Worlds, before, dependencies, moved, turn
 from bridge.spaces import tile_from_gltf

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from bridge.calls import Call, current_call, shared_work
 from bridge.registry import ServedModel
-from bridge.scene_request import Conditions
+from bridge.scene_climate import Conditions
 from bridge.scene_tile import AROUND, Neighbours, Offset, Tile
 
 AT_ONCE = 2

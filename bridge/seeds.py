@@ -43,6 +43,7 @@ class Purpose(IntEnum):
     SCENE_CODES = 4
     SCENE_OBJECTS = 5
     ACTION_UNIFORM = 6
+    SCENE_CLIMATE = 7
 
 
 def philox(counter: Array32, key: Array32) -> Array32:
@@ -140,6 +141,11 @@ def scene_uniforms(
 def object_uniforms(seed: int, place: int, width: int) -> npt.NDArray[np.float64]:
     """Return uniforms in (0, 1) float64[width] by which the objects of a tile are placed."""
     return _uniforms(_words([seed], 0, [place], Purpose.SCENE_OBJECTS, width)).reshape(-1)[:width]
+
+
+def climate_normals(seed: int, places: npt.ArrayLike) -> Floats:
+    """Return standard normals float32[N] of a world's climate, one for each corner (uint64) of its lattice."""
+    return _normals(_words([seed], 0, places, Purpose.SCENE_CLIMATE, 1), 1)[:, 0]
 
 
 def _blocks(width: int) -> int:

@@ -106,12 +106,12 @@ SCENE_SPEC: dict[str, Any] = {
 }
 
 
-def write_scene(models: Path, name: str = "island", version: int = 1) -> Path:
-    """Write a scene model; return the bundle's folder."""
+def write_scene(models: Path, name: str = "island", version: int = 1, **section: Any) -> Path:
+    """Write a scene model, whose section of the card may have other values; return the bundle's folder."""
     weights = scene_weights(version)
     parts = {"prior": PRIOR, "decoder": DECODER, "encoder": ENCODER}
     graphs = {graph: (text, weights[graph]) for graph, text in parts.items()}
-    return write_bundle(models, name, version, "scene", graphs, SCENE_SPEC)
+    return write_bundle(models, name, version, "scene", graphs, SCENE_SPEC | section)
 
 
 def scene_weights(version: int) -> dict[str, dict[str, np.ndarray]]:

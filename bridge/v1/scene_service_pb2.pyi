@@ -42,16 +42,18 @@ class Amount(_message.Message):
     def __init__(self, value: _Optional[float] = ...) -> None: ...
 
 class SceneConditions(_message.Message):
-    __slots__ = ("biome", "ruggedness", "water_share", "steps")
+    __slots__ = ("biome", "ruggedness", "water_share", "steps", "ignore_climate")
     BIOME_FIELD_NUMBER: _ClassVar[int]
     RUGGEDNESS_FIELD_NUMBER: _ClassVar[int]
     WATER_SHARE_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
+    IGNORE_CLIMATE_FIELD_NUMBER: _ClassVar[int]
     biome: str
     ruggedness: Amount
     water_share: Amount
     steps: int
-    def __init__(self, biome: _Optional[str] = ..., ruggedness: _Optional[_Union[Amount, _Mapping]] = ..., water_share: _Optional[_Union[Amount, _Mapping]] = ..., steps: _Optional[int] = ...) -> None: ...
+    ignore_climate: bool
+    def __init__(self, biome: _Optional[str] = ..., ruggedness: _Optional[_Union[Amount, _Mapping]] = ..., water_share: _Optional[_Union[Amount, _Mapping]] = ..., steps: _Optional[int] = ..., ignore_climate: bool = ...) -> None: ...
 
 class HeightRange(_message.Message):
     __slots__ = ("low_metres", "high_metres")

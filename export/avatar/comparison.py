@@ -8,13 +8,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from export import checkpoint
 from export.avatar.config import TrainConfig
@@ -22,15 +20,12 @@ from export.avatar.pictures import over
 from export.avatar.sample import generate
 from export.avatar.train import CHECKPOINT, JUDGE, KIND
 from export.avatar.trained import open_trained
+from export.curves import CHART, COLOURS, MARGIN, PAPER, Curve, draw_curves, read_curve, read_events, run_folder
 from export.run_log import picture_grid
 
-Curve = Sequence[tuple[int, float]]
-"""Points (pictures shown, value)."""
 CURVES = ("metric/fd_vgg", "pretrain/loss")
 """What tells how a generator comes on, the most telling first."""
-COLOURS = ((196, 78, 82), (76, 114, 176))
-INK, PAPER = (32, 36, 44), (255, 255, 255)
-CHART, MARGIN, GRID_PX = (640, 360), 56, 480
+GRID_PX = 480
 
 
 def rest_of(config: TrainConfig) -> TrainConfig:
@@ -51,7 +46,7 @@ def rest_of(config: TrainConfig) -> TrainConfig:
 def check_measured(rest: TrainConfig) -> None:
     """Raises ValueError when a run has no curve of FD-VGG and what is left of it will not give one."""
     seen = _images_seen(checkpoint.load(rest.folder / CHECKPOINT, KIND)) if rest.resume else 0
-    if rest.resume and JUDGE in _events(rest.folder).Tags()["scalars"]:
+    if rest.resume and JUDGE in read_events(rest.folder).Tags()["scalars"]:
         return
     if not rest.metric_kimg:
         raise ValueError("metric_kimg is 0, so nothing would be measured; a comparison needs it above 0")
@@ -73,10 +68,6 @@ def _images_seen(state: Mapping[str, Any]) -> int:
     return int(state["step"] * state["config"]["batch"])
 
 
-def _events(folder: Path) -> EventAccumulator:
-    return EventAccumulator(str(folder)).Reload()
-
-
 def write_comparison(runs: Mapping[str, Path], stem: Path, *, curve: str = JUDGE) -> Path:
     """Writes `<stem>.json` with the curves and `<stem>.png` with curves and grids of two runs by their titles.
 
@@ -90,7 +81,7 @@ def write_comparison(runs: Mapping[str, Path], stem: Path, *, curve: str = JUDGE
         images = over(generate(open_trained(str(folder)).generator, range(36)))
         grids.append(Image.fromarray(picture_grid(images, 6)).resize((GRID_PX, GRID_PX), Image.Resampling.NEAREST))
     page = Image.new("RGB", (2 * GRID_PX + 3 * MARGIN, GRID_PX + CHART[1] + 3 * MARGIN), PAPER)
-    page.paste(draw_curves(curves, curve), ((page.width - CHART[0]) // 2, MARGIN // 2))
+    page.paste(draw_curves(curves, f"{curve} over pictures shown"), ((page.width - CHART[0]) // 2, MARGIN // 2))
     for place, (title, grid) in enumerate(zip(runs, grids, strict=True)):
         x, y = MARGIN + place * (GRID_PX + MARGIN), CHART[1] + 2 * MARGIN
         page.paste(grid, (x, y))
@@ -100,47 +91,17 @@ def write_comparison(runs: Mapping[str, Path], stem: Path, *, curve: str = JUDGE
     return picture
 
 
-def read_curve(folder: Path, name: str) -> list[tuple[int, float]]:
-    """The points of one curve of a run; raises ValueError when it has none."""
-    events = _events(folder)
-    if name not in events.Tags()["scalars"]:
-        raise ValueError(f'the run "{folder}" has no curve {name}; give --metric-kimg or --metric-minutes')
-    return [(point.step, round(float(point.value), 4)) for point in events.Scalars(name)]
-
-
 def training_curves(*runs: str) -> tuple[dict[str, Curve], str] | None:
-    """The curve of the first of some runs that measured FD-VGG or drew pictures again, by the run's name, and the curve's name.
+    """The curve of the first of some runs that measured FD-VGG or drew pictures again, by the run's name, and what it shows.
 
     None where no folder of a run is there, as for a default.
     """
     for run in runs:
-        folder = Path(run).parent if Path(run).is_file() else Path(run)
-        if not (folder / "config.json").is_file():
+        folder = run_folder(run)
+        if folder is None:
             continue
-        events = _events(folder)
+        events = read_events(folder)
         for name in CURVES:
             if name in events.Tags()["scalars"]:
-                return {folder.name: read_curve(folder, name)}, name
+                return {folder.name: read_curve(folder, name)}, f"{name} over pictures shown"
     return None
-
-
-def draw_curves(curves: Mapping[str, Curve], name: str) -> Image.Image:
-    """Draws up to two curves with axes from zero: RGB, CHART pixels."""
-    chart = Image.new("RGB", CHART, PAPER)
-    draw, font = ImageDraw.Draw(chart), ImageFont.load_default(14)
-    points = np.array([point for curve in curves.values() for point in curve], float)
-    most = points.max(axis=0)
-    left, top, right, bottom = MARGIN, MARGIN // 2, CHART[0] - MARGIN // 2, CHART[1] - MARGIN
-
-    def place(point: tuple[int, float]) -> tuple[float, float]:
-        return left + (right - left) * point[0] / most[0], bottom - (bottom - top) * point[1] / most[1]
-
-    draw.line([(left, top), (left, bottom), (right, bottom)], INK, 1)
-    draw.text((4, top), f"{most[1]:.0f}", INK, font)
-    draw.text((4, bottom - 14), "0", INK, font)
-    draw.text((right - 60, bottom + 8), f"{most[0]:.0f}", INK, font)
-    draw.text((left, bottom + 8), f"{name} over pictures shown", INK, font)
-    for number, (title, curve) in enumerate(curves.items()):
-        draw.line([place(point) for point in curve], COLOURS[number], 3, joint="curve")
-        draw.text((right - 220, top + 20 * number), title, COLOURS[number], font)
-    return chart

@@ -11,13 +11,14 @@ import numpy as np
 import tyro
 
 from export.avatar import encoder_report
-from export.avatar.comparison import draw_curves, training_curves
+from export.avatar.comparison import training_curves
 from export.avatar.control_commands import pictures_of, save_controls_sheet
 from export.avatar.default_page import page
 from export.avatar.evaluate import EvaluateConfig, load_pictures
 from export.avatar.pictures import over
 from export.avatar.sample import generate
 from export.avatar.trained import DEFAULT_NAME, DEFAULTS, Trained, load_default, open_trained, write_default
+from export.curves import draw_curves
 from export.run_log import picture_grid, save_picture
 
 SHEET_SEEDS = (7,)

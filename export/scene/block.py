@@ -10,6 +10,7 @@ from bridge.scene_class_seams import classes
 from bridge.scene_decoding import place
 from bridge.scene_seams import fitted
 from bridge.scene_tile import AROUND, Tile
+from export.scene.climate import complete
 from export.scene.halo import DECODER_MARGIN, RING, HaloDecoder, decode_surrounded
 from export.scene.prior import Conditions
 from export.scene.sample import draw_codes, free
@@ -41,13 +42,14 @@ def grow(
         jobs = [(world, at) for world in range(len(seeds)) for at in wave]
         around = [_around(worlds[world], at) for world, at in jobs]
         tokens = np.stack([_surrounded(masks, near, prior.config.margin, prior.codes + 1) for near in around])
-        conditions = _repeat(asked, len(jobs)) if asked else free(len(jobs), prior.grid)
+        given = _repeat(asked, len(jobs)) if asked else free(len(jobs), prior.grid)
+        worlds_of, places = [seeds[world] for world, _ in jobs], [at for _, at in jobs]
         codes = draw_codes(
             prior,
-            [seeds[world] for world, _ in jobs],
+            worlds_of,
             tokens=tokens,
-            conditions=conditions,
-            places=[place(*at) for _, at in jobs],
+            conditions=complete(trained.climate, given, worlds_of, places),
+            places=[place(*at) for at in places],
             steps=steps,
             choice_temperature=choice_temperature,
         )

@@ -26,7 +26,7 @@ from export.scene.picture_onnx import export_pictures
 from export.scene.prior import Conditions
 from export.scene.prior_config import PriorTrainConfig
 from export.scene.reconstruction import decode
-from export.scene.sample import CHOICE_TEMPERATURE, STEPS, draw_codes, free
+from export.scene.sample import CHOICE_TEMPERATURE, STEPS, draw_codes, free, of_worlds
 from export.scene.tasks import rendered
 from export.scene.to_onnx import export_scene
 from export.scene.train import train
@@ -49,7 +49,7 @@ class SampleConfig:
     block: int = 0
     """Draw one block of so many tiles along a side instead, the tiles of the world `seed`."""
     biome: Literal["", "plains", "forest", "wetland", "hills", "mountains", "water"] = ""
-    """Ask for a biome."""
+    """Ask for a biome; what is not asked for comes from the climate of the seed's world."""
     ruggedness: float = -1.0
     """Ask for a mean slope, 0 to 1; -1 leaves it free."""
     water_share: float = -1.0
@@ -84,7 +84,8 @@ class SampleConfig:
             world = block.grow(trained, [self.seed], self.block, asked=asked, **options)[0]
             return rendered(block.joined(world, self.block))[0].transpose(1, 2, 0)
         seeds = range(self.seed, self.seed + self.count)
-        codes = draw_codes(trained.prior, seeds, conditions=self.conditions(self.count, trained.prior.grid), **options)
+        asked = of_worlds(trained, seeds, self.conditions(self.count, trained.prior.grid))
+        codes = draw_codes(trained.prior, seeds, conditions=asked, **options)
         return picture_grid(rendered(decode(trained.vqvae, codes)), min(8, self.count))
 
     def conditions(self, count: int, grid: int) -> Conditions:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +23,7 @@ from export.scene.code_windows import DRAWING
 from export.scene.hillshade import shaded_grey
 from export.scene.prior import MaskedPrior
 from export.scene.reconstruction import decode
-from export.scene.sample import CHOICE_TEMPERATURE, STEPS, draw_codes
+from export.scene.sample import CHOICE_TEMPERATURE, STEPS, draw_codes, of_worlds
 from export.scene.tasks import HELD_OUT, rendered
 from export.scene.tiles import TileSource
 from export.scene.train import load_data
@@ -82,8 +83,11 @@ class ComparePriorsConfig:
 
     def _measure(self, kind: str, trained: Trained, kept: np.ndarray) -> dict[str, float]:
         options: dict[str, Any] = {"steps": self.steps, "choice_temperature": self.choice_temperature}
-        codes, seconds = timed(lambda: draw_codes(trained.prior, range(self.count), **options))
-        _, alone = timed(lambda: [draw_codes(trained.prior, [seed], **options) for seed in range(self.alone)])
+        draw = partial(draw_codes, trained.prior, **options)
+        asked = of_worlds(trained, range(self.count))
+        codes, seconds = timed(lambda: draw(range(self.count), conditions=asked))
+        singly = [of_worlds(trained, [seed]) for seed in range(self.alone)]
+        _, alone = timed(lambda: [draw([seed], conditions=one) for seed, one in enumerate(singly)])
         drawn = decode(trained.vqvae, codes)
         save_picture(picture_grid(rendered(drawn[:SHOWN]), 8), self.out / f"{kind}.png", enlarge=2)
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Annotated
 
 import tyro
 
+from export.curves import draw_curves, read_curve, run_folder
 from export.scene.default_page import page
 from export.scene.evaluate import PARTS, EvaluateConfig, Part
 from export.scene.trained import DEFAULT_NAME, DEFAULTS, load_default, open_trained, write_default
 
+CURVES = {"training (smoothed targets)": "loss/codes", "held-out worlds": "held-out/nats"}
 SHEETS = ("generated", "reconstructions", "blocks", "histograms", "autoregressive")
 
 
@@ -58,6 +61,17 @@ class DefaultConfig:
             for sheet in SHEETS:
                 if (out / f"{sheet}.png").is_file():
                     shutil.copyfile(out / f"{sheet}.png", self.folder / f"{self.name}-{sheet}.png")
+        self._draw_curves()
         sheets = [file.name for file in self.folder.glob(f"{self.name}-*.png")]
         path.with_suffix(".md").write_text(page(self.name, trained, path.stat().st_size, sheets), "utf-8")
         print(f"{path}: {path.stat().st_size} bytes")
+
+    def _draw_curves(self) -> None:
+        """Draws what the last run logged, if its folder is there; a default, which has none, keeps its picture."""
+        folder = run_folder(self.source)
+        if folder is None:
+            return
+        curves = {title: read_curve(folder, name) for title, name in CURVES.items()}
+        low = min(value for curve in curves.values() for _, value in curve)
+        caption = "cross-entropy in nats a code over tiles shown in the last run"
+        draw_curves(curves, caption, math.floor(low * 10) / 10).save(self.folder / f"{self.name}-curves.png")

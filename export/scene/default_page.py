@@ -9,6 +9,7 @@ from export.scene import obedience, seams
 from export.scene.trained import Trained
 
 CAPTIONS = {
+    "curves": "How the last run learned:",
     "generated": "Tiles of seeds 0 to 63, with nothing asked for:",
     "blocks": "Blocks of 3 x 3 tiles, each tile drawn to fit the finished ones around it:",
     "reconstructions": "Held-out tiles, and below each row what their codes decode to:",

@@ -21,7 +21,7 @@ from export.scene.classes import METRES_PER_CELL
 from export.scene.compare_priors import check_comparable
 from export.scene.hillshade import shaded_grey
 from export.scene.prior import Conditions
-from export.scene.sample import CHOICE_TEMPERATURE, STEPS, draw_codes
+from export.scene.sample import CHOICE_TEMPERATURE, STEPS, draw_codes, of_worlds
 from export.scene.tasks import HELD_OUT, interleaved, rendered
 from export.scene.tiles import Tiles, TileSource
 from export.scene.train import load_data
@@ -116,9 +116,9 @@ class EvaluateConfig:
         return report
 
     def _generate(self, trained: Trained) -> tuple[Tiles, float]:
-        """Tiles of seeds 0 to count - 1 with nothing asked for, and how many codes of tiles were drawn in a second."""
+        """Tiles of seeds 0 to count - 1 with nothing asked for, and how many tiles' codes were drawn in a second."""
         start = time.monotonic()
-        codes = draw_codes(trained.prior, range(self.count), **self._options)
+        codes = draw_codes(trained.prior, range(self.count), conditions=of_worlds(trained, range(self.count)), **self._options)
         speed = self.count / (time.monotonic() - start)
         return reconstruction.decode(trained.vqvae, codes), speed
 
@@ -164,7 +164,8 @@ class EvaluateConfig:
         """What tiles have that are asked for it; those of each condition are of the same seeds."""
 
         def draw(asked: Conditions) -> Tiles:
-            codes = draw_codes(trained.prior, range(self.asked), conditions=asked, **self._options)
+            conditions = of_worlds(trained, range(self.asked), asked)
+            codes = draw_codes(trained.prior, range(self.asked), conditions=conditions, **self._options)
             return reconstruction.decode(trained.vqvae, codes)
 
         return obedience.measure(draw, self.asked, trained.prior.grid)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from export.scene import climate
 from export.scene import prior as priors
 from export.scene.code_windows import CodeWindows, fingerprint
 from export.scene.config import check_same
@@ -101,6 +102,7 @@ class PriorTrainer:
             "seconds": self.seconds,
             "earlier": self.earlier,
             "metrics": self.metrics,
+            "climate": climate.sampled(self.train),
             "prior": self.prior.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),

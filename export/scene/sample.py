@@ -9,7 +9,9 @@ import torch
 
 from bridge import seeds as draws
 from bridge.scene_decoding import MaskedDrawing
+from export.scene.climate import complete
 from export.scene.prior import FREE, Conditions, MaskedPrior, Prior
+from export.scene.trained import Trained
 
 STEPS = 8
 CHOICE_TEMPERATURE = 4.5
@@ -31,6 +33,12 @@ def blank(count: int, grid: int, margin: int, codes: int) -> np.ndarray:
     tokens = np.full((count, grid + 2 * margin, grid + 2 * margin), codes + 1, np.int64)
     tokens[:, margin : margin + grid, margin : margin + grid] = codes
     return tokens
+
+
+def of_worlds(trained: Trained, seeds: Sequence[int], asked: Conditions | None = None) -> Conditions:
+    """The conditions of the tiles at (0, 0) of worlds, one a seed, as the sidecar completes what is asked for."""
+    given = free(len(seeds), trained.prior.grid) if asked is None else asked
+    return complete(trained.climate, given, seeds)
 
 
 @torch.no_grad()

@@ -110,6 +110,7 @@ def card_spec(trained: Trained) -> dict[str, Any]:
         "height": {"low": float(math.floor(lowest - room)), "high": float(math.ceil(highest + room))},
         "steps": STEPS,
         "choice_temperature": CHOICE_TEMPERATURE,
+        "climate": trained.record["climate"],
     }
 
 

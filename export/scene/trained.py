@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bridge.model_card import Provenance
+from bridge.scene_card import Kind
 from export import checkpoint
 from export.scene import prior as priors
 from export.scene.config import TrainConfig
@@ -42,6 +43,11 @@ class Trained:
     def datasheet(self) -> dict[str, Any]:
         """What the networks were trained on, and on which terms."""
         return dict(self.record["datasheet"])
+
+    @property
+    def climate(self) -> list[Kind]:
+        """What tiles of the data are like, by which worlds are drawn where nothing is asked for."""
+        return [Kind(*row) for row in self.record["climate"]]
 
     @property
     def provenance(self) -> Provenance:
@@ -132,6 +138,7 @@ def load_checkpoint(path: Path) -> Trained:
     below = state["vqvae"]
     record = {
         "datasheet": below["datasheet"],
+        "climate": state["climate"],
         "metrics": {},
         "vqvae": recorded(below) | {"earlier": below["earlier"]},
         "prior": recorded(state) | {"earlier": state["earlier"]},

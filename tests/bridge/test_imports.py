@@ -17,6 +17,7 @@ ALLOWED = {
     "bridge.seeds",
     "bridge.npc_card",
     "bridge.scene_card",
+    "bridge.scene_climate",
     "bridge.scene_decoding",
     "bridge.scene_rules",
     "bridge.scene_class_seams",

@@ -19,11 +19,12 @@ from tiny_training import tiny_config
 from export import checkpoint
 from export.avatar.adapt import AdaptConfig
 from export.avatar.commands import main
-from export.avatar.comparison import read_curve, rest_of
+from export.avatar.comparison import rest_of
 from export.avatar.model import ModelConfig
 from export.avatar.train import train
 from export.avatar.trained import Trained, open_trained
 from export.avatar.trainer import Trainer
+from export.curves import read_curve
 
 SHAPE = ModelConfig(latent_size=8, mapping_layers=2, channels=(4, 4, 4), pixel_size=2, palette_size=6)
 

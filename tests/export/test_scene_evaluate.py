@@ -11,6 +11,7 @@ import pytest
 from scene_examples import SMALL_PRIOR, dataset, trained, world
 from scipy.ndimage import gaussian_filter
 
+from export.run_log import RunLog, write_config
 from export.scene import baselines, block, data, default_command, evaluate, histograms, obedience, seams
 from export.scene import trained as opened
 from export.scene.classes import CELLS, GRASS, METRES_PER_CELL, WATER
@@ -120,9 +121,14 @@ def test_a_report_and_a_default_page_are_written(model: Trained, tmp_path: Path,
     monkeypatch.setattr(default_command, "open_trained", lambda _: model)
     other = trained(tmp_path / "other", 3, model=dataclasses.replace(SMALL_PRIOR, kind="autoregressive"))
     monkeypatch.setattr(evaluate, "open_trained", lambda _: other)
+    run = tmp_path / "run"
+    with RunLog(run) as log:
+        for step in (10, 20):
+            log.scalars({"loss/codes": 5.0 - step / 20, "held-out/nats": 5.0}, step)
+    write_config(run, {})
     monkeypatch.setattr(default_command, "EvaluateConfig", functools.partial(evaluate.EvaluateConfig, blocks=1, asked=2))
     default_command.DefaultConfig(
-        source="run", name="waves", folder=tmp_path / "defaults", autoregressive="other", count=4, cache=tmp_path / "cache"
+        source=str(run), name="waves", folder=tmp_path / "defaults", autoregressive="other", count=4, cache=tmp_path / "cache"
     ).run()
     report = opened.load_default("waves", tmp_path / "defaults").record["metrics"]
     assert report["fd_vgg"].keys() >= {"generated", "held_out_halves", "noise_terrain", "shuffled_codes", "autoregressive"}
@@ -134,6 +140,8 @@ def test_a_report_and_a_default_page_are_written(model: Trained, tmp_path: Path,
     assert "| object mismatch |" in page
     assert "| painted sand |" in page
     assert (tmp_path / "defaults" / "waves-blocks.png").is_file()
+    assert "![How the last run learned](waves-curves.png)" in page
+    assert (tmp_path / "defaults" / "waves-curves.png").is_file()
 
 
 def test_a_part_of_a_default_is_measured_again_and_the_rest_stays(

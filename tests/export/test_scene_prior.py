@@ -10,13 +10,16 @@ import pytest
 import torch
 from scene_examples import SMALL, SMALL_PRIOR, dataset, prior_trainer, trainer, world
 
-from export.scene import data, masking, sample
+from bridge.scene_card import Kind
+from export.scene import climate, data, masking, sample
+from export.scene.classes import BIOMES
 from export.scene.code_windows import CodeWindows, cached, encode_windows
 from export.scene.config import TrainConfig
 from export.scene.labels import painted
 from export.scene.prior import FREE, Conditions, build
 from export.scene.prior_config import PriorConfig, PriorTrainConfig
 from export.scene.reconstruction import encode
+from export.scene.sample import free
 from export.scene.tiles import TileSource, neighbourhood
 from export.scene.train import train
 from export.scene.train_prior import build as train_prior_trainer
@@ -276,3 +279,39 @@ def test_training_lowers_the_cross_entropy(tmp_path: Path, model: PriorConfig) -
 def test_impossible_priors_are_refused(options: dict[str, int], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         PriorConfig(**options)
+
+
+def test_a_climate_is_a_sample_of_the_data_in_an_order_of_likeness() -> None:
+    rng = np.random.default_rng(3)
+    count = 640
+    biome = rng.integers(len(BIOMES), size=count)
+    ruggedness, water = rng.random((2, count)).astype(np.float32)
+    windows = CodeWindows(np.zeros((count, 1, 1), np.uint16), np.zeros((count, 1, 1), np.uint8), biome, ruggedness, water)
+    rows = climate.sampled(windows)
+    assert len(rows) == climate.KINDS
+    real = {(int(b), round(float(r), 4), round(float(w), 4)) for b, r, w in zip(biome, ruggedness, water, strict=True)}
+    assert {tuple(row) for row in rows} <= real
+    names = [BIOMES[int(row[0])] for row in rows]
+    assert list(dict.fromkeys(names)) == list(climate.ALIKE)
+    for name in BIOMES:
+        share = float((biome == BIOMES.index(name)).mean())
+        assert abs(names.count(name) / len(rows) - share) <= 1 / len(rows)
+        own = [row for row, of in zip(rows, names, strict=True) if of == name]
+        order = [-row[2] if name == "water" else row[1] for row in own]
+        assert order == sorted(order)
+    assert len(climate.sampled(windows, 1000)) == count
+
+
+def test_what_is_not_asked_for_comes_from_the_climate_unless_the_tile_is_painted() -> None:
+    kinds = [Kind(1, 0.25, 0.5), Kind(3, 0.75, 0.0)]
+    asked = free(3, 4)
+    asked.painted[1, 2, 2] = 0
+    asked.water_share[2] = 0.125
+    found = climate.complete(kinds, asked, [5, 6, 7], [(0, 0), (1, 0), (4, 9)])
+    assert found.biome[0] in (1, 3)
+    assert [value[1].item() for value in found[1:]] == [FREE] * 3
+    assert found.water_share[2] == 0.125
+    assert found.biome[2] != FREE
+    for row, (seed, at) in {0: (5, (0, 0)), 2: (7, (4, 9))}.items():
+        alone = climate.complete(kinds, Conditions(*(value[row : row + 1] for value in asked)), [seed], [at])
+        assert all(torch.equal(one[0], many[row]) for one, many in zip(alone, found, strict=True))

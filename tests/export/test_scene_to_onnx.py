@@ -135,7 +135,7 @@ def test_the_vqvae_of_a_default_is_one_to_train_a_prior_over(
     vqvae, state = open_vqvae("waves")
     assert recorded(state) | {"earlier": state["earlier"]} == model.record["vqvae"]
     assert state["datasheet"] == model.datasheet
-    empty = CodeWindows(*(np.zeros((0, 24, 24)),) * 5)
+    empty = CodeWindows(*(np.zeros(shape, np.int64) for shape in ((0, 24, 24), (0, 16, 16), 0, 0, 0)))
     begun = PriorTrainer(PriorTrainConfig(model=SMALL_PRIOR), vqvae, state, empty, empty)
     checkpoint.save(tmp_path / "prior" / "checkpoint.pt", "scene-prior", begun.state())
     again = open_trained(str(tmp_path / "prior"))

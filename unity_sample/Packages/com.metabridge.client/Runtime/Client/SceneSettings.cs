@@ -11,14 +11,17 @@ namespace Metabridge
         /// <summary>Version of the model; 0 is the latest.</summary>
         public int Version { get; set; }
 
-        /// <summary>Name of one of the model's biomes; empty leaves it to the model.</summary>
+        /// <summary>Name of one of the model's biomes; empty leaves it to the climate of the seed.</summary>
         public string Biome { get; set; } = "";
 
-        /// <summary>How rugged the ground is, within the model's range; null leaves it to the model.</summary>
+        /// <summary>How rugged the ground is, within the model's range; null leaves it to the climate.</summary>
         public float? Ruggedness { get; set; }
 
-        /// <summary>Share of the cells that are water, within the model's range; null leaves it to the model.</summary>
+        /// <summary>Share of the cells that are water, within the model's range; null leaves it to the climate.</summary>
         public float? WaterShare { get; set; }
+
+        /// <summary>Whether what is not set is left to the model and the neighbours alone, to go on with ground from outside.</summary>
+        public bool IgnoresClimate { get; set; }
 
         /// <summary>How often a tile is refined; 0 is the model's default. Fewer are faster and coarser.</summary>
         public int Steps { get; set; }
@@ -39,7 +42,7 @@ namespace Metabridge
 
         internal SceneConditions Conditions()
         {
-            var conditions = new SceneConditions { Biome = Biome, Steps = checked((uint)Steps) };
+            var conditions = new SceneConditions { Biome = Biome, Steps = checked((uint)Steps), IgnoreClimate = IgnoresClimate };
             if (Ruggedness.HasValue) conditions.Ruggedness = new Amount { Value = Ruggedness.Value };
             if (WaterShare.HasValue) conditions.WaterShare = new Amount { Value = WaterShare.Value };
             return conditions;

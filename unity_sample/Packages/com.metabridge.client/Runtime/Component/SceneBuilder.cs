@@ -63,7 +63,7 @@ namespace Metabridge
         /// <summary>The seed of the world; a negative number stands for the unsigned one with the same bits.</summary>
         public long Seed { get => seed; set { seed = value; Clear(); } }
 
-        /// <summary>Name of one of the model's biomes; empty leaves it to the model.</summary>
+        /// <summary>Name of one of the model's biomes; empty leaves it to the climate of the seed.</summary>
         public string Biome { get => biome; set { biome = value; Clear(); } }
 
         /// <summary>Around whom the world is built; null is this object.</summary>

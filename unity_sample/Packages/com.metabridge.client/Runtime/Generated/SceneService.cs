@@ -28,102 +28,103 @@ namespace Metabridge.V1 {
             "cmlkZ2UvdjEvYXNzZXQucHJvdG8aHWJyaWRnZS92MS9tb2RlbF9zZXJ2aWNl",
             "LnByb3RvGhZicmlkZ2UvdjEvdGVuc29yLnByb3RvIiYKDlRpbGVDb29yZGlu",
             "YXRlEgkKAXgYASABKAUSCQoBeRgCIAEoBSIXCgZBbW91bnQSDQoFdmFsdWUY",
-            "ASABKAIifgoPU2NlbmVDb25kaXRpb25zEg0KBWJpb21lGAEgASgJEiUKCnJ1",
-            "Z2dlZG5lc3MYAiABKAsyES5icmlkZ2UudjEuQW1vdW50EiYKC3dhdGVyX3No",
-            "YXJlGAMgASgLMhEuYnJpZGdlLnYxLkFtb3VudBINCgVzdGVwcxgEIAEoDSI2",
-            "CgtIZWlnaHRSYW5nZRISCgpsb3dfbWV0cmVzGAEgASgBEhMKC2hpZ2hfbWV0",
-            "cmVzGAIgASgBIo4CCgtTY2VuZU91dHB1dBIpCgVzcGFjZRgBIAEoDjIaLmJy",
-            "aWRnZS52MS5Db29yZGluYXRlU3BhY2USLgoNaGVpZ2h0X2Zvcm1hdBgCIAEo",
-            "DjIXLmJyaWRnZS52MS5IZWlnaHRGb3JtYXQSLAoMaGVpZ2h0X3JhbmdlGAMg",
-            "ASgLMhYuYnJpZGdlLnYxLkhlaWdodFJhbmdlEhcKD2hlaWdodF92ZXJ0aWNl",
-            "cxgEIAEoDRIuCg1ncm91bmRfZm9ybWF0GAUgASgOMhcuYnJpZGdlLnYxLkdy",
-            "b3VuZEZvcm1hdBIYChByZXR1cm5faW5zdGFuY2VzGAYgASgIEhMKC3JldHVy",
-            "bl9tZXNoGAcgASgIIlsKCUhlaWdodG1hcBIhCgZ2YWx1ZXMYASABKAsyES5i",
-            "cmlkZ2UudjEuVGVuc29yEhQKDHNjYWxlX21ldHJlcxgCIAEoARIVCg1vZmZz",
-            "ZXRfbWV0cmVzGAMgASgBIp8BCg9PYmplY3RJbnN0YW5jZXMSIgoHY2xhc3Nl",
-            "cxgBIAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISJAoJcG9zaXRpb25zGAIgASgL",
-            "MhEuYnJpZGdlLnYxLlRlbnNvchIfCgR5YXdzGAMgASgLMhEuYnJpZGdlLnYx",
-            "LlRlbnNvchIhCgZzY2FsZXMYBCABKAsyES5icmlkZ2UudjEuVGVuc29yIqoC",
-            "CglTY2VuZVRpbGUSLQoKY29vcmRpbmF0ZRgBIAEoCzIZLmJyaWRnZS52MS5U",
-            "aWxlQ29vcmRpbmF0ZRIgCgVjb2RlcxgCIAEoCzIRLmJyaWRnZS52MS5UZW5z",
-            "b3ISJQoHaGVpZ2h0cxgDIAEoCzIULmJyaWRnZS52MS5IZWlnaHRtYXASIQoG",
-            "Z3JvdW5kGAQgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIiCgdvYmplY3RzGAUg",
-            "ASgLMhEuYnJpZGdlLnYxLlRlbnNvchItCglpbnN0YW5jZXMYBiABKAsyGi5i",
-            "cmlkZ2UudjEuT2JqZWN0SW5zdGFuY2VzEgwKBG1lc2gYByABKAwSEwoLc2lk",
-            "ZV9tZXRyZXMYCCABKAESDAoEc2VlZBgJIAEoBCK2AgoUR2VuZXJhdGVTY2Vu",
-            "ZVJlcXVlc3QSJwoFbW9kZWwYASABKAsyGC5icmlkZ2UudjEuTW9kZWxTZWxl",
-            "Y3RvchINCgVzZWVkcxgCIAMoBBIuCgtjb29yZGluYXRlcxgDIAMoCzIZLmJy",
-            "aWRnZS52MS5UaWxlQ29vcmRpbmF0ZRIuCgpjb25kaXRpb25zGAQgASgLMhou",
-            "YnJpZGdlLnYxLlNjZW5lQ29uZGl0aW9ucxIpCg5wYWludGVkX2dyb3VuZBgF",
-            "IAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISIAoFY29kZXMYBiABKAsyES5icmlk",
-            "Z2UudjEuVGVuc29yEiYKBm91dHB1dBgHIAEoCzIWLmJyaWRnZS52MS5TY2Vu",
-            "ZU91dHB1dBIRCglmaXRfd29ybGQYCCABKAgiYAoVR2VuZXJhdGVTY2VuZVJl",
-            "c3BvbnNlEiIKBW1vZGVsGAEgASgLMhMuYnJpZGdlLnYxLlNlcnZlZEJ5EiMK",
-            "BXRpbGVzGAIgAygLMhQuYnJpZGdlLnYxLlNjZW5lVGlsZSLEAQoOU2NlbmVO",
-            "ZWlnaGJvdXISEAoIeF9vZmZzZXQYASABKAUSEAoIeV9vZmZzZXQYAiABKAUS",
-            "IAoFY29kZXMYAyABKAsyES5icmlkZ2UudjEuVGVuc29yEiUKB2hlaWdodHMY",
-            "BCABKAsyFC5icmlkZ2UudjEuSGVpZ2h0bWFwEiEKBmdyb3VuZBgFIAEoCzIR",
-            "LmJyaWRnZS52MS5UZW5zb3ISIgoHb2JqZWN0cxgGIAEoCzIRLmJyaWRnZS52",
-            "MS5UZW5zb3IirAIKEkV4dGVuZFNjZW5lUmVxdWVzdBInCgVtb2RlbBgBIAEo",
-            "CzIYLmJyaWRnZS52MS5Nb2RlbFNlbGVjdG9yEgwKBHNlZWQYAiABKAQSLQoK",
-            "Y29vcmRpbmF0ZRgDIAEoCzIZLmJyaWRnZS52MS5UaWxlQ29vcmRpbmF0ZRIt",
-            "CgpuZWlnaGJvdXJzGAQgAygLMhkuYnJpZGdlLnYxLlNjZW5lTmVpZ2hib3Vy",
-            "Ei4KCmNvbmRpdGlvbnMYBSABKAsyGi5icmlkZ2UudjEuU2NlbmVDb25kaXRp",
-            "b25zEikKDnBhaW50ZWRfZ3JvdW5kGAYgASgLMhEuYnJpZGdlLnYxLlRlbnNv",
-            "chImCgZvdXRwdXQYByABKAsyFi5icmlkZ2UudjEuU2NlbmVPdXRwdXQiXQoT",
-            "RXh0ZW5kU2NlbmVSZXNwb25zZRIiCgVtb2RlbBgBIAEoCzITLmJyaWRnZS52",
-            "MS5TZXJ2ZWRCeRIiCgR0aWxlGAIgASgLMhQuYnJpZGdlLnYxLlNjZW5lVGls",
-            "ZSLAAgoQRWRpdFNjZW5lUmVxdWVzdBInCgVtb2RlbBgBIAEoCzIYLmJyaWRn",
-            "ZS52MS5Nb2RlbFNlbGVjdG9yEiIKBHRpbGUYAiABKAsyFC5icmlkZ2UudjEu",
-            "U2NlbmVUaWxlEh8KBG1hc2sYAyABKAsyES5icmlkZ2UudjEuVGVuc29yEgwK",
-            "BHNlZWQYBCABKAQSLgoKY29uZGl0aW9ucxgFIAEoCzIaLmJyaWRnZS52MS5T",
-            "Y2VuZUNvbmRpdGlvbnMSKQoOcGFpbnRlZF9ncm91bmQYBiABKAsyES5icmlk",
-            "Z2UudjEuVGVuc29yEiYKBm91dHB1dBgHIAEoCzIWLmJyaWRnZS52MS5TY2Vu",
-            "ZU91dHB1dBItCgpuZWlnaGJvdXJzGAggAygLMhkuYnJpZGdlLnYxLlNjZW5l",
-            "TmVpZ2hib3VyIlsKEUVkaXRTY2VuZVJlc3BvbnNlEiIKBW1vZGVsGAEgASgL",
-            "MhMuYnJpZGdlLnYxLlNlcnZlZEJ5EiIKBHRpbGUYAiABKAsyFC5icmlkZ2Uu",
-            "djEuU2NlbmVUaWxlIu8BChJFbmNvZGVTY2VuZVJlcXVlc3QSJwoFbW9kZWwY",
-            "ASABKAsyGC5icmlkZ2UudjEuTW9kZWxTZWxlY3RvchIlCgdoZWlnaHRzGAIg",
-            "ASgLMhQuYnJpZGdlLnYxLkhlaWdodG1hcBIhCgZncm91bmQYAyABKAsyES5i",
-            "cmlkZ2UudjEuVGVuc29yEiIKB29iamVjdHMYBCABKAsyES5icmlkZ2UudjEu",
-            "VGVuc29yEikKBXNwYWNlGAUgASgOMhouYnJpZGdlLnYxLkNvb3JkaW5hdGVT",
-            "cGFjZRIXCg9tZXRyZXNfcGVyX2NlbGwYBiABKAEinAEKE0VuY29kZVNjZW5l",
-            "UmVzcG9uc2USIgoFbW9kZWwYASABKAsyEy5icmlkZ2UudjEuU2VydmVkQnkS",
-            "IAoFY29kZXMYAiABKAsyES5icmlkZ2UudjEuVGVuc29yEiEKBmdyb3VuZBgD",
-            "IAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISHAoUaGVpZ2h0X2Vycm9yc19tZXRy",
-            "ZXMYBCADKAIiIAoITWFwUG9pbnQSCQoBeBgBIAEoARIJCgF5GAIgASgBIkgK",
-            "CkNhbWVyYVBhdGgSIwoGcG9pbnRzGAEgAygLMhMuYnJpZGdlLnYxLk1hcFBv",
-            "aW50EhUKDXZpZXdfZGlzdGFuY2UYAiABKAEirgIKE1N0cmVhbVNjZW5lc1Jl",
-            "cXVlc3QSJwoFbW9kZWwYASABKAsyGC5icmlkZ2UudjEuTW9kZWxTZWxlY3Rv",
-            "chIMCgRzZWVkGAIgASgEEi4KC2Nvb3JkaW5hdGVzGAMgAygLMhkuYnJpZGdl",
-            "LnYxLlRpbGVDb29yZGluYXRlEiMKBHBhdGgYBCABKAsyFS5icmlkZ2UudjEu",
-            "Q2FtZXJhUGF0aBIuCgpjb25kaXRpb25zGAUgASgLMhouYnJpZGdlLnYxLlNj",
-            "ZW5lQ29uZGl0aW9ucxImCgZvdXRwdXQYBiABKAsyFi5icmlkZ2UudjEuU2Nl",
-            "bmVPdXRwdXQSIAoFY29kZXMYByABKAsyES5icmlkZ2UudjEuVGVuc29yEhEK",
-            "CWZpdF93b3JsZBgIIAEoCCKBAQoUU3RyZWFtU2NlbmVzUmVzcG9uc2USIgoF",
-            "bW9kZWwYASABKAsyEy5icmlkZ2UudjEuU2VydmVkQnkSDQoFaW5kZXgYAiAB",
-            "KA0SEgoKdGlsZV9jb3VudBgDIAEoDRIiCgR0aWxlGAQgASgLMhQuYnJpZGdl",
-            "LnYxLlNjZW5lVGlsZSpiCgxIZWlnaHRGb3JtYXQSHQoZSEVJR0hUX0ZPUk1B",
-            "VF9VTlNQRUNJRklFRBAAEhkKFUhFSUdIVF9GT1JNQVRfRkxPQVQzMhABEhgK",
-            "FEhFSUdIVF9GT1JNQVRfVUlOVDE2EAIqaQoMR3JvdW5kRm9ybWF0Eh0KGUdS",
-            "T1VORF9GT1JNQVRfVU5TUEVDSUZJRUQQABIZChVHUk9VTkRfRk9STUFUX0NM",
-            "QVNTRVMQARIfChtHUk9VTkRfRk9STUFUX1NQTEFUX1dFSUdIVFMQAjKZAwoM",
-            "U2NlbmVTZXJ2aWNlElIKDUdlbmVyYXRlU2NlbmUSHy5icmlkZ2UudjEuR2Vu",
-            "ZXJhdGVTY2VuZVJlcXVlc3QaIC5icmlkZ2UudjEuR2VuZXJhdGVTY2VuZVJl",
-            "c3BvbnNlEkwKC0V4dGVuZFNjZW5lEh0uYnJpZGdlLnYxLkV4dGVuZFNjZW5l",
-            "UmVxdWVzdBoeLmJyaWRnZS52MS5FeHRlbmRTY2VuZVJlc3BvbnNlEkYKCUVk",
-            "aXRTY2VuZRIbLmJyaWRnZS52MS5FZGl0U2NlbmVSZXF1ZXN0GhwuYnJpZGdl",
-            "LnYxLkVkaXRTY2VuZVJlc3BvbnNlEkwKC0VuY29kZVNjZW5lEh0uYnJpZGdl",
-            "LnYxLkVuY29kZVNjZW5lUmVxdWVzdBoeLmJyaWRnZS52MS5FbmNvZGVTY2Vu",
-            "ZVJlc3BvbnNlElEKDFN0cmVhbVNjZW5lcxIeLmJyaWRnZS52MS5TdHJlYW1T",
-            "Y2VuZXNSZXF1ZXN0Gh8uYnJpZGdlLnYxLlN0cmVhbVNjZW5lc1Jlc3BvbnNl",
-            "MAFCEKoCDU1ldGFicmlkZ2UuVjFiBnByb3RvMw=="));
+            "ASABKAIilgEKD1NjZW5lQ29uZGl0aW9ucxINCgViaW9tZRgBIAEoCRIlCgpy",
+            "dWdnZWRuZXNzGAIgASgLMhEuYnJpZGdlLnYxLkFtb3VudBImCgt3YXRlcl9z",
+            "aGFyZRgDIAEoCzIRLmJyaWRnZS52MS5BbW91bnQSDQoFc3RlcHMYBCABKA0S",
+            "FgoOaWdub3JlX2NsaW1hdGUYBSABKAgiNgoLSGVpZ2h0UmFuZ2USEgoKbG93",
+            "X21ldHJlcxgBIAEoARITCgtoaWdoX21ldHJlcxgCIAEoASKOAgoLU2NlbmVP",
+            "dXRwdXQSKQoFc3BhY2UYASABKA4yGi5icmlkZ2UudjEuQ29vcmRpbmF0ZVNw",
+            "YWNlEi4KDWhlaWdodF9mb3JtYXQYAiABKA4yFy5icmlkZ2UudjEuSGVpZ2h0",
+            "Rm9ybWF0EiwKDGhlaWdodF9yYW5nZRgDIAEoCzIWLmJyaWRnZS52MS5IZWln",
+            "aHRSYW5nZRIXCg9oZWlnaHRfdmVydGljZXMYBCABKA0SLgoNZ3JvdW5kX2Zv",
+            "cm1hdBgFIAEoDjIXLmJyaWRnZS52MS5Hcm91bmRGb3JtYXQSGAoQcmV0dXJu",
+            "X2luc3RhbmNlcxgGIAEoCBITCgtyZXR1cm5fbWVzaBgHIAEoCCJbCglIZWln",
+            "aHRtYXASIQoGdmFsdWVzGAEgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIUCgxz",
+            "Y2FsZV9tZXRyZXMYAiABKAESFQoNb2Zmc2V0X21ldHJlcxgDIAEoASKfAQoP",
+            "T2JqZWN0SW5zdGFuY2VzEiIKB2NsYXNzZXMYASABKAsyES5icmlkZ2UudjEu",
+            "VGVuc29yEiQKCXBvc2l0aW9ucxgCIAEoCzIRLmJyaWRnZS52MS5UZW5zb3IS",
+            "HwoEeWF3cxgDIAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISIQoGc2NhbGVzGAQg",
+            "ASgLMhEuYnJpZGdlLnYxLlRlbnNvciKqAgoJU2NlbmVUaWxlEi0KCmNvb3Jk",
+            "aW5hdGUYASABKAsyGS5icmlkZ2UudjEuVGlsZUNvb3JkaW5hdGUSIAoFY29k",
+            "ZXMYAiABKAsyES5icmlkZ2UudjEuVGVuc29yEiUKB2hlaWdodHMYAyABKAsy",
+            "FC5icmlkZ2UudjEuSGVpZ2h0bWFwEiEKBmdyb3VuZBgEIAEoCzIRLmJyaWRn",
+            "ZS52MS5UZW5zb3ISIgoHb2JqZWN0cxgFIAEoCzIRLmJyaWRnZS52MS5UZW5z",
+            "b3ISLQoJaW5zdGFuY2VzGAYgASgLMhouYnJpZGdlLnYxLk9iamVjdEluc3Rh",
+            "bmNlcxIMCgRtZXNoGAcgASgMEhMKC3NpZGVfbWV0cmVzGAggASgBEgwKBHNl",
+            "ZWQYCSABKAQitgIKFEdlbmVyYXRlU2NlbmVSZXF1ZXN0EicKBW1vZGVsGAEg",
+            "ASgLMhguYnJpZGdlLnYxLk1vZGVsU2VsZWN0b3ISDQoFc2VlZHMYAiADKAQS",
+            "LgoLY29vcmRpbmF0ZXMYAyADKAsyGS5icmlkZ2UudjEuVGlsZUNvb3JkaW5h",
+            "dGUSLgoKY29uZGl0aW9ucxgEIAEoCzIaLmJyaWRnZS52MS5TY2VuZUNvbmRp",
+            "dGlvbnMSKQoOcGFpbnRlZF9ncm91bmQYBSABKAsyES5icmlkZ2UudjEuVGVu",
+            "c29yEiAKBWNvZGVzGAYgASgLMhEuYnJpZGdlLnYxLlRlbnNvchImCgZvdXRw",
+            "dXQYByABKAsyFi5icmlkZ2UudjEuU2NlbmVPdXRwdXQSEQoJZml0X3dvcmxk",
+            "GAggASgIImAKFUdlbmVyYXRlU2NlbmVSZXNwb25zZRIiCgVtb2RlbBgBIAEo",
+            "CzITLmJyaWRnZS52MS5TZXJ2ZWRCeRIjCgV0aWxlcxgCIAMoCzIULmJyaWRn",
+            "ZS52MS5TY2VuZVRpbGUixAEKDlNjZW5lTmVpZ2hib3VyEhAKCHhfb2Zmc2V0",
+            "GAEgASgFEhAKCHlfb2Zmc2V0GAIgASgFEiAKBWNvZGVzGAMgASgLMhEuYnJp",
+            "ZGdlLnYxLlRlbnNvchIlCgdoZWlnaHRzGAQgASgLMhQuYnJpZGdlLnYxLkhl",
+            "aWdodG1hcBIhCgZncm91bmQYBSABKAsyES5icmlkZ2UudjEuVGVuc29yEiIK",
+            "B29iamVjdHMYBiABKAsyES5icmlkZ2UudjEuVGVuc29yIqwCChJFeHRlbmRT",
+            "Y2VuZVJlcXVlc3QSJwoFbW9kZWwYASABKAsyGC5icmlkZ2UudjEuTW9kZWxT",
+            "ZWxlY3RvchIMCgRzZWVkGAIgASgEEi0KCmNvb3JkaW5hdGUYAyABKAsyGS5i",
+            "cmlkZ2UudjEuVGlsZUNvb3JkaW5hdGUSLQoKbmVpZ2hib3VycxgEIAMoCzIZ",
+            "LmJyaWRnZS52MS5TY2VuZU5laWdoYm91chIuCgpjb25kaXRpb25zGAUgASgL",
+            "MhouYnJpZGdlLnYxLlNjZW5lQ29uZGl0aW9ucxIpCg5wYWludGVkX2dyb3Vu",
+            "ZBgGIAEoCzIRLmJyaWRnZS52MS5UZW5zb3ISJgoGb3V0cHV0GAcgASgLMhYu",
+            "YnJpZGdlLnYxLlNjZW5lT3V0cHV0Il0KE0V4dGVuZFNjZW5lUmVzcG9uc2US",
+            "IgoFbW9kZWwYASABKAsyEy5icmlkZ2UudjEuU2VydmVkQnkSIgoEdGlsZRgC",
+            "IAEoCzIULmJyaWRnZS52MS5TY2VuZVRpbGUiwAIKEEVkaXRTY2VuZVJlcXVl",
+            "c3QSJwoFbW9kZWwYASABKAsyGC5icmlkZ2UudjEuTW9kZWxTZWxlY3RvchIi",
+            "CgR0aWxlGAIgASgLMhQuYnJpZGdlLnYxLlNjZW5lVGlsZRIfCgRtYXNrGAMg",
+            "ASgLMhEuYnJpZGdlLnYxLlRlbnNvchIMCgRzZWVkGAQgASgEEi4KCmNvbmRp",
+            "dGlvbnMYBSABKAsyGi5icmlkZ2UudjEuU2NlbmVDb25kaXRpb25zEikKDnBh",
+            "aW50ZWRfZ3JvdW5kGAYgASgLMhEuYnJpZGdlLnYxLlRlbnNvchImCgZvdXRw",
+            "dXQYByABKAsyFi5icmlkZ2UudjEuU2NlbmVPdXRwdXQSLQoKbmVpZ2hib3Vy",
+            "cxgIIAMoCzIZLmJyaWRnZS52MS5TY2VuZU5laWdoYm91ciJbChFFZGl0U2Nl",
+            "bmVSZXNwb25zZRIiCgVtb2RlbBgBIAEoCzITLmJyaWRnZS52MS5TZXJ2ZWRC",
+            "eRIiCgR0aWxlGAIgASgLMhQuYnJpZGdlLnYxLlNjZW5lVGlsZSLvAQoSRW5j",
+            "b2RlU2NlbmVSZXF1ZXN0EicKBW1vZGVsGAEgASgLMhguYnJpZGdlLnYxLk1v",
+            "ZGVsU2VsZWN0b3ISJQoHaGVpZ2h0cxgCIAEoCzIULmJyaWRnZS52MS5IZWln",
+            "aHRtYXASIQoGZ3JvdW5kGAMgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIiCgdv",
+            "YmplY3RzGAQgASgLMhEuYnJpZGdlLnYxLlRlbnNvchIpCgVzcGFjZRgFIAEo",
+            "DjIaLmJyaWRnZS52MS5Db29yZGluYXRlU3BhY2USFwoPbWV0cmVzX3Blcl9j",
+            "ZWxsGAYgASgBIpwBChNFbmNvZGVTY2VuZVJlc3BvbnNlEiIKBW1vZGVsGAEg",
+            "ASgLMhMuYnJpZGdlLnYxLlNlcnZlZEJ5EiAKBWNvZGVzGAIgASgLMhEuYnJp",
+            "ZGdlLnYxLlRlbnNvchIhCgZncm91bmQYAyABKAsyES5icmlkZ2UudjEuVGVu",
+            "c29yEhwKFGhlaWdodF9lcnJvcnNfbWV0cmVzGAQgAygCIiAKCE1hcFBvaW50",
+            "EgkKAXgYASABKAESCQoBeRgCIAEoASJICgpDYW1lcmFQYXRoEiMKBnBvaW50",
+            "cxgBIAMoCzITLmJyaWRnZS52MS5NYXBQb2ludBIVCg12aWV3X2Rpc3RhbmNl",
+            "GAIgASgBIq4CChNTdHJlYW1TY2VuZXNSZXF1ZXN0EicKBW1vZGVsGAEgASgL",
+            "MhguYnJpZGdlLnYxLk1vZGVsU2VsZWN0b3ISDAoEc2VlZBgCIAEoBBIuCgtj",
+            "b29yZGluYXRlcxgDIAMoCzIZLmJyaWRnZS52MS5UaWxlQ29vcmRpbmF0ZRIj",
+            "CgRwYXRoGAQgASgLMhUuYnJpZGdlLnYxLkNhbWVyYVBhdGgSLgoKY29uZGl0",
+            "aW9ucxgFIAEoCzIaLmJyaWRnZS52MS5TY2VuZUNvbmRpdGlvbnMSJgoGb3V0",
+            "cHV0GAYgASgLMhYuYnJpZGdlLnYxLlNjZW5lT3V0cHV0EiAKBWNvZGVzGAcg",
+            "ASgLMhEuYnJpZGdlLnYxLlRlbnNvchIRCglmaXRfd29ybGQYCCABKAgigQEK",
+            "FFN0cmVhbVNjZW5lc1Jlc3BvbnNlEiIKBW1vZGVsGAEgASgLMhMuYnJpZGdl",
+            "LnYxLlNlcnZlZEJ5Eg0KBWluZGV4GAIgASgNEhIKCnRpbGVfY291bnQYAyAB",
+            "KA0SIgoEdGlsZRgEIAEoCzIULmJyaWRnZS52MS5TY2VuZVRpbGUqYgoMSGVp",
+            "Z2h0Rm9ybWF0Eh0KGUhFSUdIVF9GT1JNQVRfVU5TUEVDSUZJRUQQABIZChVI",
+            "RUlHSFRfRk9STUFUX0ZMT0FUMzIQARIYChRIRUlHSFRfRk9STUFUX1VJTlQx",
+            "NhACKmkKDEdyb3VuZEZvcm1hdBIdChlHUk9VTkRfRk9STUFUX1VOU1BFQ0lG",
+            "SUVEEAASGQoVR1JPVU5EX0ZPUk1BVF9DTEFTU0VTEAESHwobR1JPVU5EX0ZP",
+            "Uk1BVF9TUExBVF9XRUlHSFRTEAIymQMKDFNjZW5lU2VydmljZRJSCg1HZW5l",
+            "cmF0ZVNjZW5lEh8uYnJpZGdlLnYxLkdlbmVyYXRlU2NlbmVSZXF1ZXN0GiAu",
+            "YnJpZGdlLnYxLkdlbmVyYXRlU2NlbmVSZXNwb25zZRJMCgtFeHRlbmRTY2Vu",
+            "ZRIdLmJyaWRnZS52MS5FeHRlbmRTY2VuZVJlcXVlc3QaHi5icmlkZ2UudjEu",
+            "RXh0ZW5kU2NlbmVSZXNwb25zZRJGCglFZGl0U2NlbmUSGy5icmlkZ2UudjEu",
+            "RWRpdFNjZW5lUmVxdWVzdBocLmJyaWRnZS52MS5FZGl0U2NlbmVSZXNwb25z",
+            "ZRJMCgtFbmNvZGVTY2VuZRIdLmJyaWRnZS52MS5FbmNvZGVTY2VuZVJlcXVl",
+            "c3QaHi5icmlkZ2UudjEuRW5jb2RlU2NlbmVSZXNwb25zZRJRCgxTdHJlYW1T",
+            "Y2VuZXMSHi5icmlkZ2UudjEuU3RyZWFtU2NlbmVzUmVxdWVzdBofLmJyaWRn",
+            "ZS52MS5TdHJlYW1TY2VuZXNSZXNwb25zZTABQhCqAg1NZXRhYnJpZGdlLlYx",
+            "YgZwcm90bzM="));
       descriptor = pbr::FileDescriptor.FromGeneratedCode(descriptorData,
           new pbr::FileDescriptor[] { global::Metabridge.V1.AssetReflection.Descriptor, global::Metabridge.V1.ModelServiceReflection.Descriptor, global::Metabridge.V1.TensorReflection.Descriptor, },
           new pbr::GeneratedClrTypeInfo(new[] {typeof(global::Metabridge.V1.HeightFormat), typeof(global::Metabridge.V1.GroundFormat), }, null, new pbr::GeneratedClrTypeInfo[] {
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.TileCoordinate), global::Metabridge.V1.TileCoordinate.Parser, new[]{ "X", "Y" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.Amount), global::Metabridge.V1.Amount.Parser, new[]{ "Value" }, null, null, null, null),
-            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.SceneConditions), global::Metabridge.V1.SceneConditions.Parser, new[]{ "Biome", "Ruggedness", "WaterShare", "Steps" }, null, null, null, null),
+            new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.SceneConditions), global::Metabridge.V1.SceneConditions.Parser, new[]{ "Biome", "Ruggedness", "WaterShare", "Steps", "IgnoreClimate" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.HeightRange), global::Metabridge.V1.HeightRange.Parser, new[]{ "LowMetres", "HighMetres" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.SceneOutput), global::Metabridge.V1.SceneOutput.Parser, new[]{ "Space", "HeightFormat", "HeightRange", "HeightVertices", "GroundFormat", "ReturnInstances", "ReturnMesh" }, null, null, null, null),
             new pbr::GeneratedClrTypeInfo(typeof(global::Metabridge.V1.Heightmap), global::Metabridge.V1.Heightmap.Parser, new[]{ "Values", "ScaleMetres", "OffsetMetres" }, null, null, null, null),
@@ -620,7 +621,9 @@ namespace Metabridge.V1 {
   }
 
   /// <summary>
-  /// What a world is to be like. Tiles of one world fit each other only under the same conditions.
+  /// What a world is to be like. Tiles of one world fit each other only under the same conditions. What is not set comes from the world's climate:
+  /// every place takes it from one of the card's sample of real tiles, of those that have what is set; the seed says from which, and places
+  /// that are near each other take alike ones. On a painted tile, in an edit, and where the card has no climate, it is left to the model.
   /// </summary>
   public sealed partial class SceneConditions : pb::IMessage<SceneConditions>
   #if !GOOGLE_PROTOBUF_REFSTRUCT_COMPATIBILITY_MODE
@@ -660,6 +663,7 @@ namespace Metabridge.V1 {
       ruggedness_ = other.ruggedness_ != null ? other.ruggedness_.Clone() : null;
       waterShare_ = other.waterShare_ != null ? other.waterShare_.Clone() : null;
       steps_ = other.steps_;
+      ignoreClimate_ = other.ignoreClimate_;
       _unknownFields = pb::UnknownFieldSet.Clone(other._unknownFields);
     }
 
@@ -673,7 +677,7 @@ namespace Metabridge.V1 {
     public const int BiomeFieldNumber = 1;
     private string biome_ = "";
     /// <summary>
-    /// Name of one of the card's biomes; empty leaves it to the model.
+    /// Name of one of the card's biomes; empty leaves it to the climate.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -688,7 +692,7 @@ namespace Metabridge.V1 {
     public const int RuggednessFieldNumber = 2;
     private global::Metabridge.V1.Amount ruggedness_;
     /// <summary>
-    /// How rugged the ground is, within the card's range; not set leaves it to the model.
+    /// How rugged the ground is, within the card's range; not set leaves it to the climate.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -703,7 +707,7 @@ namespace Metabridge.V1 {
     public const int WaterShareFieldNumber = 3;
     private global::Metabridge.V1.Amount waterShare_;
     /// <summary>
-    /// Share of the cells that are water, within the card's range; not set leaves it to the model.
+    /// Share of the cells that are water, within the card's range; not set leaves it to the climate.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -729,6 +733,22 @@ namespace Metabridge.V1 {
       }
     }
 
+    /// <summary>Field number for the "ignore_climate" field.</summary>
+    public const int IgnoreClimateFieldNumber = 5;
+    private bool ignoreClimate_;
+    /// <summary>
+    /// Leaves what is not set to the model and the neighbours alone: for a tile that goes on with ground from outside. A world that is not
+    /// told anything becomes what is commonest.
+    /// </summary>
+    [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
+    [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
+    public bool IgnoreClimate {
+      get { return ignoreClimate_; }
+      set {
+        ignoreClimate_ = value;
+      }
+    }
+
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
     public override bool Equals(object other) {
@@ -748,6 +768,7 @@ namespace Metabridge.V1 {
       if (!object.Equals(Ruggedness, other.Ruggedness)) return false;
       if (!object.Equals(WaterShare, other.WaterShare)) return false;
       if (Steps != other.Steps) return false;
+      if (IgnoreClimate != other.IgnoreClimate) return false;
       return Equals(_unknownFields, other._unknownFields);
     }
 
@@ -759,6 +780,7 @@ namespace Metabridge.V1 {
       if (ruggedness_ != null) hash ^= Ruggedness.GetHashCode();
       if (waterShare_ != null) hash ^= WaterShare.GetHashCode();
       if (Steps != 0) hash ^= Steps.GetHashCode();
+      if (IgnoreClimate != false) hash ^= IgnoreClimate.GetHashCode();
       if (_unknownFields != null) {
         hash ^= _unknownFields.GetHashCode();
       }
@@ -793,6 +815,10 @@ namespace Metabridge.V1 {
         output.WriteRawTag(32);
         output.WriteUInt32(Steps);
       }
+      if (IgnoreClimate != false) {
+        output.WriteRawTag(40);
+        output.WriteBool(IgnoreClimate);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(output);
       }
@@ -819,6 +845,10 @@ namespace Metabridge.V1 {
         output.WriteRawTag(32);
         output.WriteUInt32(Steps);
       }
+      if (IgnoreClimate != false) {
+        output.WriteRawTag(40);
+        output.WriteBool(IgnoreClimate);
+      }
       if (_unknownFields != null) {
         _unknownFields.WriteTo(ref output);
       }
@@ -840,6 +870,9 @@ namespace Metabridge.V1 {
       }
       if (Steps != 0) {
         size += 1 + pb::CodedOutputStream.ComputeUInt32Size(Steps);
+      }
+      if (IgnoreClimate != false) {
+        size += 1 + 1;
       }
       if (_unknownFields != null) {
         size += _unknownFields.CalculateSize();
@@ -870,6 +903,9 @@ namespace Metabridge.V1 {
       }
       if (other.Steps != 0) {
         Steps = other.Steps;
+      }
+      if (other.IgnoreClimate != false) {
+        IgnoreClimate = other.IgnoreClimate;
       }
       _unknownFields = pb::UnknownFieldSet.MergeFrom(_unknownFields, other._unknownFields);
     }
@@ -908,6 +944,10 @@ namespace Metabridge.V1 {
             Steps = input.ReadUInt32();
             break;
           }
+          case 40: {
+            IgnoreClimate = input.ReadBool();
+            break;
+          }
         }
       }
     #endif
@@ -943,6 +983,10 @@ namespace Metabridge.V1 {
           }
           case 32: {
             Steps = input.ReadUInt32();
+            break;
+          }
+          case 40: {
+            IgnoreClimate = input.ReadBool();
             break;
           }
         }
@@ -2944,7 +2988,7 @@ namespace Metabridge.V1 {
     public const int ConditionsFieldNumber = 4;
     private global::Metabridge.V1.SceneConditions conditions_;
     /// <summary>
-    /// What the worlds are to be like; not set leaves it to the model.
+    /// What the worlds are to be like; not set leaves it to their climates.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -4136,7 +4180,7 @@ namespace Metabridge.V1 {
     public const int ConditionsFieldNumber = 5;
     private global::Metabridge.V1.SceneConditions conditions_;
     /// <summary>
-    /// What the tile is to be like; not set leaves it to the model.
+    /// What the tile is to be like; not set leaves it to the climate at its place.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
@@ -6857,7 +6901,7 @@ namespace Metabridge.V1 {
     public const int ConditionsFieldNumber = 5;
     private global::Metabridge.V1.SceneConditions conditions_;
     /// <summary>
-    /// What the world is to be like; not set leaves it to the model.
+    /// What the world is to be like; not set leaves it to its climate.
     /// </summary>
     [global::System.Diagnostics.DebuggerNonUserCodeAttribute]
     [global::System.CodeDom.Compiler.GeneratedCode("protoc", null)]
