@@ -15,13 +15,13 @@ from bridge.config import Limits
 from bridge.errors import InvalidArgument, ResourceExhausted
 from bridge.game_sessions import GameSessions
 from bridge.registry import Registry, ServedModel
+from bridge.scene_climate import Conditions
 from bridge.scene_edit import edit, read_tile
 from bridge.scene_extension import check_offsets, of_world, resolve
 from bridge.scene_generation import decode_tile, draw_tile, encode_tile, make_tile
 from bridge.scene_output import Output, answer, check_output
 from bridge.scene_path import check_path, tiles_along
 from bridge.scene_request import (
-    Conditions,
     check_classes,
     check_conditions,
     check_count,

@@ -59,11 +59,11 @@ class Trained:
             trainer=TRAINER,
             seed=self.record["vqvae"]["config"]["seed"],
             config={"vqvae": self.record["vqvae"]["config"], "prior": self.record["prior"]["config"]},
-            metrics=self.record["metrics"] | {"training": {part: _shown(self.record[part]) for part in ("vqvae", "prior")}},
+            metrics=self.record["metrics"] | {"training": {part: shown(self.record[part]) for part in ("vqvae", "prior")}},
         )
 
 
-def _shown(part: dict[str, Any]) -> dict[str, Any]:
+def shown(part: dict[str, Any]) -> dict[str, Any]:
     """How many tiles a network saw in how many hours, in all its runs."""
     runs = [*part.get("earlier", []), part]
     return {"tiles_seen": sum(run["tiles_seen"] for run in runs), "hours": round(sum(run["hours"] for run in runs), 3)}
