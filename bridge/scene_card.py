@@ -54,7 +54,7 @@ class ObjectClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     yaw_steps: int = 0
 
 
-class Kind(msgspec.Struct, frozen=True, array_like=True):
+class TileKind(msgspec.Struct, frozen=True, array_like=True):
     """What a real tile is like: its biome, by its number, its ruggedness and its share of water."""
 
     biome: int
@@ -88,7 +88,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     height: Range
     steps: int
     choice_temperature: float
-    climate: list[Kind] = []
+    climate: list[TileKind] = []
 
     @property
     def grid(self) -> int:

@@ -2,8 +2,8 @@
 
 A prior that is told nothing draws what is commonest, and worlds become plains. So the card carries a sample of what real tiles
 are like, in an order in which those that follow each other are alike, and every place of a world takes one of them. Which one
-is a smooth random field over places: value noise (Perlin, "An image synthesizer", SIGGRAPH 1985, names its kind), scaled so
-that at each place it is uniform over seeds. Over many worlds tiles are as often of a kind as in the data; within a world the
+is a smooth random field over places: value noise, a lattice noise like Perlin's ("An image synthesizer", SIGGRAPH 1985), scaled
+so that at each place it is uniform over seeds. Over many worlds tiles are as often of a kind as in the data; within a world the
 kind changes slowly.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bridge import seeds as draws
-from bridge.scene_card import FREE, Kind
+from bridge.scene_card import FREE, TileKind
 from bridge.scene_decoding import place
 
 TILES_APART = 6
@@ -37,7 +37,7 @@ class Conditions:
     climate: bool = True
 
 
-def completed(kinds: Sequence[Kind], asked: Conditions, seed: int, at: tuple[int, int]) -> Conditions:
+def completed(kinds: Sequence[TileKind], asked: Conditions, seed: int, at: tuple[int, int]) -> Conditions:
     """Return the conditions with what they leave free taken from a kind that has what they ask for, by seed and place.
 
     They stay as they are without the climate, and where no kind has the biome.
@@ -69,7 +69,7 @@ def _eased(share: float) -> float:
     return share * share * (3.0 - 2.0 * share)
 
 
-def _likely(kinds: Sequence[Kind], asked: Conditions) -> list[Kind]:
+def _likely(kinds: Sequence[TileKind], asked: Conditions) -> list[TileKind]:
     """Return, in their order, the kinds of the asked biome, and of those the nearest to the asked numbers."""
     likely = [kind for kind in kinds if asked.biome in (FREE, kind.biome)]
     numbers = [name for name in ("ruggedness", "water_share") if getattr(asked, name) != FREE]

@@ -28,19 +28,20 @@ def run_folder(source: str) -> Path | None:
 
 
 def read_curve(folder: Path, name: str) -> list[tuple[int, float]]:
-    """The points of one curve of a run; raises ValueError when it has none."""
+    """The points of one curve of a run; raises ValueError, which names those that there are, when it has none."""
     events = read_events(folder)
-    if name not in events.Tags()["scalars"]:
-        raise ValueError(f'the run "{folder}" has no curve {name}; give --metric-kimg or --metric-minutes')
+    logged = sorted(events.Tags()["scalars"])
+    if name not in logged:
+        raise ValueError(f'the run "{folder}" has no curve {name}; it logged {logged}')
     return [(point.step, round(float(point.value), 4)) for point in events.Scalars(name)]
 
 
 def draw_curves(curves: Mapping[str, Curve], caption: str, low: float = 0.0) -> Image.Image:
-    """Draws up to two curves over an axis from zero, upwards from `low`: RGB, CHART pixels."""
+    """Draws up to two curves over an axis from zero, upwards from `low`, which no value is below: RGB, CHART pixels."""
     chart = Image.new("RGB", CHART, PAPER)
     draw, font = ImageDraw.Draw(chart), ImageFont.load_default(14)
     points = np.array([point for curve in curves.values() for point in curve], float)
-    most = points.max(axis=0)
+    most = np.maximum(points.max(axis=0), (1.0, low + 1e-6))
     left, top, right, bottom = MARGIN, MARGIN // 2, CHART[0] - MARGIN // 2, CHART[1] - MARGIN
 
     def place(point: tuple[int, float]) -> tuple[float, float]:

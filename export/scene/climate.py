@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from bridge.scene_card import Kind
+from bridge.scene_card import TileKind
 from bridge.scene_climate import Conditions as Asked
 from bridge.scene_climate import completed
 from export.scene.classes import BIOMES
@@ -33,7 +33,7 @@ def sampled(windows: CodeWindows, count: int = KINDS) -> list[list[float]]:
 
 
 def complete(
-    kinds: Sequence[Kind], asked: Conditions, seeds: Sequence[int], places: Sequence[tuple[int, int]] | None = None
+    kinds: Sequence[TileKind], asked: Conditions, seeds: Sequence[int], places: Sequence[tuple[int, int]] | None = None
 ) -> Conditions:
     """The conditions of tiles of worlds: what is not asked for comes from the climate at their places, (0, 0) if not given.
 

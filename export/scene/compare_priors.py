@@ -27,7 +27,7 @@ from export.scene.sample import CHOICE_TEMPERATURE, STEPS, draw_codes, of_worlds
 from export.scene.tasks import HELD_OUT, rendered
 from export.scene.tiles import TileSource
 from export.scene.train import load_data
-from export.scene.trained import Trained, open_trained, shown, train_config
+from export.scene.trained import Trained, open_trained, train_config, training_totals
 
 SHOWN = 32
 KINDS = ("masked", "autoregressive")
@@ -92,7 +92,7 @@ class ComparePriorsConfig:
         save_picture(picture_grid(rendered(drawn[:SHOWN]), 8), self.out / f"{kind}.png", enlarge=2)
         return {
             "parameters": sum(parameter.numel() for parameter in trained.prior.parameters()),
-            **shown(trained.record["prior"]),
+            **training_totals(trained.record["prior"]),
             "tiles_per_second": self.count / seconds,
             "tiles_per_second_alone": self.alone / alone,
             "fd_vgg": frechet(kept, features.extract(shaded_grey(drawn.height, METRES_PER_CELL), progress=kind)),

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import tyro
 
-from export.curves import draw_curves, read_curve, run_folder
+from export.curves import draw_curves, read_curve, read_events, run_folder
 from export.scene.default_page import page
 from export.scene.evaluate import PARTS, EvaluateConfig, Part
 from export.scene.trained import DEFAULT_NAME, DEFAULTS, load_default, open_trained, write_default
@@ -67,11 +67,14 @@ class DefaultConfig:
         print(f"{path}: {path.stat().st_size} bytes")
 
     def _draw_curves(self) -> None:
-        """Draws what the last run logged, if its folder is there; a default, which has none, keeps its picture."""
+        """Draws what the last run logged where its folder holds it; else, as for a default, the picture stays."""
         folder = run_folder(self.source)
         if folder is None:
             return
-        curves = {title: read_curve(folder, name) for title, name in CURVES.items()}
+        logged = read_events(folder).Tags()["scalars"]
+        curves = {title: read_curve(folder, name) for title, name in CURVES.items() if name in logged}
+        if not curves:
+            return
         low = min(value for curve in curves.values() for _, value in curve)
         caption = "cross-entropy in nats a code over tiles shown in the last run"
         draw_curves(curves, caption, math.floor(low * 10) / 10).save(self.folder / f"{self.name}-curves.png")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bridge.model_card import Provenance
-from bridge.scene_card import Kind
+from bridge.scene_card import TileKind
 from export import checkpoint
 from export.scene import prior as priors
 from export.scene.config import TrainConfig
@@ -45,9 +45,9 @@ class Trained:
         return dict(self.record["datasheet"])
 
     @property
-    def climate(self) -> list[Kind]:
+    def climate(self) -> list[TileKind]:
         """What tiles of the data are like, by which worlds are drawn where nothing is asked for."""
-        return [Kind(*row) for row in self.record["climate"]]
+        return [TileKind(*row) for row in self.record["climate"]]
 
     @property
     def provenance(self) -> Provenance:
@@ -59,11 +59,12 @@ class Trained:
             trainer=TRAINER,
             seed=self.record["vqvae"]["config"]["seed"],
             config={"vqvae": self.record["vqvae"]["config"], "prior": self.record["prior"]["config"]},
-            metrics=self.record["metrics"] | {"training": {part: shown(self.record[part]) for part in ("vqvae", "prior")}},
+            metrics=self.record["metrics"]
+            | {"training": {part: training_totals(self.record[part]) for part in ("vqvae", "prior")}},
         )
 
 
-def shown(part: dict[str, Any]) -> dict[str, Any]:
+def training_totals(part: dict[str, Any]) -> dict[str, Any]:
     """How many tiles a network saw in how many hours, in all its runs."""
     runs = [*part.get("earlier", []), part]
     return {"tiles_seen": sum(run["tiles_seen"] for run in runs), "hours": round(sum(run["hours"] for run in runs), 3)}

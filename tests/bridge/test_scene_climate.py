@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.scene_card import FREE, Kind
+from bridge.scene_card import FREE, TileKind
 from bridge.scene_climate import FEWEST, Conditions, completed, level
 from bridge.scene_request import MAX_COORDINATE
 from bridge.seeds import MAX_SEED
@@ -15,7 +15,7 @@ from bridge.seeds import MAX_SEED
 SEEDS = st.integers(0, MAX_SEED)
 PLACES = st.tuples(*[st.integers(-MAX_COORDINATE, MAX_COORDINATE)] * 2)
 NUMBERS = st.floats(0, 1, width=32)
-KINDS = st.lists(st.builds(Kind, st.integers(0, 3), NUMBERS, NUMBERS), min_size=1, max_size=40)
+KINDS = st.lists(st.builds(TileKind, st.integers(0, 3), NUMBERS, NUMBERS), min_size=1, max_size=40)
 ASKED = st.builds(
     Conditions, st.integers(-1, 3), st.just(FREE) | NUMBERS, st.just(FREE) | NUMBERS, st.integers(0, 64), st.booleans()
 )
@@ -53,14 +53,14 @@ def test_what_is_asked_for_stays_and_the_rest_is_of_one_kind(kinds, asked, seed,
 @given(SEEDS, PLACES, NUMBERS)
 @settings(max_examples=100, deadline=None)
 def test_beside_a_number_comes_what_goes_with_numbers_near_it(seed, at, asked):
-    kinds = [Kind(number % 4, 0.01 * number, number / 63) for number in range(64)]
+    kinds = [TileKind(number % 4, 0.01 * number, number / 63) for number in range(64)]
     found = completed(kinds, Conditions(water_share=asked), seed, at)
     nearest = sorted(range(64), key=lambda number: abs(kinds[number].water_share - asked))[:FEWEST]
     assert found.ruggedness in [kinds[number].ruggedness for number in nearest]
 
 
 def test_over_many_worlds_kinds_are_as_often_as_in_the_card():
-    kinds = [Kind(0, 0.1, 0.0), Kind(1, 0.2, 0.0), Kind(1, 0.3, 0.0), Kind(2, 0.4, 0.0)]
+    kinds = [TileKind(0, 0.1, 0.0), TileKind(1, 0.2, 0.0), TileKind(1, 0.3, 0.0), TileKind(2, 0.4, 0.0)]
     biomes = [completed(kinds, Conditions(), seed, (0, 0)).biome for seed in range(2000)]
     shares = np.bincount(biomes) / 2000
     np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=0.045)

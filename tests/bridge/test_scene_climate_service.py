@@ -11,7 +11,7 @@ from conftest import run_sidecar
 
 from bridge import tensors
 from bridge.client import Client
-from bridge.scene_card import Kind
+from bridge.scene_card import TileKind
 from bridge.scene_climate import Conditions, completed
 from bridge.scene_tile import AROUND
 from bridge.v1 import scene_service_pb2 as pb
@@ -45,7 +45,7 @@ def asked(conditions: Conditions) -> dict[str, object]:
 
 @pytest.mark.parametrize("given", [{}, {"biome": "mountains"}, {"water_share": pb.Amount(value=0.25)}])
 def test_a_tile_is_the_one_of_what_the_climate_says_at_its_place(client, given):
-    kinds = [Kind(*row) for row in KINDS]
+    kinds = [TileKind(*row) for row in KINDS]
     biome = {"biome": 1} if "biome" in given else {}
     water = {"water_share": 0.25} if "water_share" in given else {}
     drawn = tiles(client, "coast", 3, FAR, **given)

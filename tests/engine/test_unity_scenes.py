@@ -32,6 +32,7 @@ SEED, SIDE = 2**64 - 1, 32.0
 def served(tmp_path_factory: pytest.TempPathFactory):
     models = tmp_path_factory.mktemp("islands")
     tiny_scene.write_scene(models)
+    tiny_scene.write_scene(models, "coast", climate=[[0, 0.125, 0.5], [0, 0.25, 0.0], [1, 0.5, 0.25], [1, 0.75, 0.0]])
     tiny_picture.write_picture(models)
     with sidecar(models) as running:
         yield running
@@ -77,13 +78,13 @@ def numbers(tile: Any) -> np.ndarray:
     return np.concatenate([heights(tile.heights).ravel(), *grids, rows.ravel()]).astype(np.float32)
 
 
-def same(ran: Ran, name: str, tiles: Any) -> None:
+def same(ran: Ran, name: str, tiles: Any, model: str = "island") -> None:
     for number, tile in enumerate(tiles):
         written = np.fromfile(ran.folder / f"{name}-{number}.f32", np.float32)
         np.testing.assert_array_equal(written, numbers(tile))
         place = f"({tile.coordinate.x}, {tile.coordinate.y})"
         count = len(tensors.to_array(tile.instances.classes, ""))
-        assert ran.said[f"{name}-{number}"] == f"{place} 17 16 32 {count} island"
+        assert ran.said[f"{name}-{number}"] == f"{place} 17 16 32 {count} {model}"
 
 
 def beside(tile: Any, x: int, y: int) -> pb.SceneNeighbour:
@@ -95,6 +96,16 @@ def beside(tile: Any, x: int, y: int) -> pb.SceneNeighbour:
 @pytest.mark.parametrize("call", ["generated", "streamed"])
 def test_its_tiles_are_pythons(client: Client, ran: Ran, call: str) -> None:
     same(ran, call, client.generate_scene("island", [SEED], PLACES, conditions=CONDITIONS, output=OUTPUT).tiles)
+
+
+@pytest.mark.parametrize("name", ["climate", "without-climate"])
+def test_a_climate_is_followed_or_ignored_as_in_python(client: Client, ran: Ran, name: str) -> None:
+    followed, ignored = (
+        client.generate_scene("coast", [SEED], PLACES, conditions=pb.SceneConditions(ignore_climate=off), output=OUTPUT).tiles
+        for off in (False, True)
+    )
+    assert [tile.codes for tile in followed] != [tile.codes for tile in ignored]
+    same(ran, name, followed if name == "climate" else ignored, "coast")
 
 
 def test_tiles_along_a_path_are_pythons(client: Client, ran: Ran) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scene_examples import SMALL, SMALL_PRIOR, dataset, prior_trainer, trainer, world
 
-from bridge.scene_card import Kind
+from bridge.scene_card import TileKind
 from export.scene import climate, data, masking, sample
 from export.scene.classes import BIOMES
 from export.scene.code_windows import CodeWindows, cached, encode_windows
@@ -303,7 +303,7 @@ def test_a_climate_is_a_sample_of_the_data_in_an_order_of_likeness() -> None:
 
 
 def test_what_is_not_asked_for_comes_from_the_climate_unless_the_tile_is_painted() -> None:
-    kinds = [Kind(1, 0.25, 0.5), Kind(3, 0.75, 0.0)]
+    kinds = [TileKind(1, 0.25, 0.5), TileKind(3, 0.75, 0.0)]
     asked = free(3, 4)
     asked.painted[1, 2, 2] = 0
     asked.water_share[2] = 0.125

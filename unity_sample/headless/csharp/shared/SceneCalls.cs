@@ -36,6 +36,7 @@ namespace Metabridge.Headless
             await Rest(tiles);
             await Painted(tiles);
             await Weights();
+            await Climates();
             await Errors(tiles[0]);
         }
 
@@ -105,6 +106,16 @@ namespace Metabridge.Headless
             var all = new bool[paint.Length];
             for (int i = 0; i < all.Length; i++) all[i] = true;
             Write("edited-painted-0", await client.EditAsync(tiles[0], all, 5, Island(), neighbours: null, paintedGround: paint));
+        }
+
+        async Task Climates()
+        {
+            foreach (bool ignores in new[] { false, true })
+            {
+                var settings = new SceneSettings { Model = "coast", IgnoresClimate = ignores };
+                var tiles = await client.GenerateAsync(Seed, Places, settings);
+                for (int i = 0; i < tiles.Length; i++) Write((ignores ? "without-climate-" : "climate-") + i, tiles[i]);
+            }
         }
 
         async Task Errors(TerrainTile tile)
