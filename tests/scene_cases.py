@@ -86,6 +86,27 @@ def stream_request(rows: int, seed: int) -> Any:
     )
 
 
+def saved_request(rows: int, seed: int) -> Any:
+    """Ask for tiles by their codes, as a saved world has them."""
+    request = generate_request(rows, seed)
+    request.ClearField("painted_ground")
+    if rows < MANY:
+        request.codes.CopyFrom(tensors.from_array(_codes(rows, seed)))
+    return request
+
+
+def saved_stream_request(rows: int, seed: int) -> Any:
+    """Ask for a stream of tiles by their codes."""
+    request = stream_request(rows, seed)
+    if rows < MANY:
+        request.codes.CopyFrom(tensors.from_array(_codes(rows, seed)))
+    return request
+
+
+def _codes(rows: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 16, (rows, 4, 4)).astype(np.uint16)
+
+
 def conditions() -> Any:
     amounts = {"ruggedness": pb.Amount(value=0.5), "water_share": pb.Amount(value=0.25)}
     return pb.SceneConditions(biome="mountains", **amounts)
