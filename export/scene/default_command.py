@@ -16,7 +16,7 @@ from export.scene.default_page import page
 from export.scene.evaluate import PARTS, EvaluateConfig, Part
 from export.scene.trained import DEFAULT_NAME, DEFAULTS, load_default, open_trained, write_default
 
-CURVES = {"training (smoothed targets)": "loss/codes", "held-out worlds": "held-out/nats"}
+CURVES = {"training": "loss/codes", "held-out worlds": "held-out/nats"}
 SHEETS = ("generated", "reconstructions", "blocks", "histograms", "autoregressive")
 
 
