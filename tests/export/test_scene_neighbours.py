@@ -108,8 +108,8 @@ def changed(tile: pb.SceneTile, other: pb.SceneTile, what: str) -> dict[str, Any
 
 @pytest.mark.parametrize("what", ["flat", "a column", "raised", "another tile", "ground", "objects"])
 def test_what_the_codes_do_not_tell_is_refused(terrain: Client, what: str) -> None:
-    """Of the two liveliest tiles around, which get the widest limits."""
-    for seed in CONDITIONS:
+    """Of the two liveliest tiles around, which get the widest limits; nearly all of world 5 is seabed, alike in every tile."""
+    for seed in CONDITIONS.keys() - ({5} if what == "another tile" else set()):
         tiles = around(terrain, seed)
         other, offset = sorted(tiles, key=lambda one: float(np.ptp(heights(tiles[one].heights))))[-2:]
         wrong = neighbour(offset, tiles[offset], **changed(tiles[offset], tiles[other], what))
